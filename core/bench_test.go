@@ -1,0 +1,86 @@
+package wspulse_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	wspulse "github.com/wspulse/core"
+)
+
+// payloadOf returns a JSON object of some size bytes: many small members, then one string
+// that fills it up.
+func payloadOf(size int) []byte {
+	const item = `{"user":"ada","x":-12.5,"tags":["a","b"],"text":"hello, world"},`
+	p := []byte(`{"items":[`)
+	for len(p)+len(item) < size-2 {
+		p = append(p, item...)
+	}
+	p = append(p, '"')
+	p = append(p, bytes.Repeat([]byte{'x'}, max(0, size-len(p)-3))...)
+	return append(p, `"]}`...)
+}
+
+var benchSizes = []int{32, 128, 1 << 10, 16 << 10}
+
+func benchFrame(size int) wspulse.Frame {
+	return wspulse.Frame{
+		ID:      "0192f3c1-7a5e-7cc0-9d1b-3f1c3a4b5d6e",
+		Event:   "chat.message",
+		Payload: payloadOf(size),
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, size := range benchSizes {
+		f := benchFrame(size)
+		b.Run(fmt.Sprintf("codec=wspulse/size=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(f.Payload)))
+			for b.Loop() {
+				if _, err := wspulse.JSONCodec.Encode(f); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("codec=encoding-json/size=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(f.Payload)))
+			for b.Loop() {
+				m := message{f.ID, f.Event, f.Payload}
+				if _, err := json.Marshal(&m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	for _, size := range benchSizes {
+		data, err := wspulse.JSONCodec.Encode(benchFrame(size))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("codec=wspulse/size=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if _, err := wspulse.JSONCodec.Decode(data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("codec=encoding-json/size=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				var m message
+				if err := json.Unmarshal(data, &m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

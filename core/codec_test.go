@@ -1,0 +1,203 @@
+package wspulse_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	wspulse "github.com/wspulse/core"
+)
+
+// show renders a frame so that tests can compare and print it as one string. It
+// tells a nil payload from an empty one.
+func show(f wspulse.Frame) string {
+	if f.Payload == nil {
+		return fmt.Sprintf("%q %q nil", f.ID, f.Event)
+	}
+	return fmt.Sprintf("%q %q %q", f.ID, f.Event, f.Payload)
+}
+
+// nested returns an array that is n levels deep.
+func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
+func TestJSONCodec_EncodeWritesTheEnvelope(t *testing.T) {
+	tests := []struct {
+		name  string
+		frame wspulse.Frame
+		want  string
+	}{
+		{"nothing", wspulse.Frame{}, `{}`},
+		{"id", wspulse.Frame{ID: "1"}, `{"id":"1"}`},
+		{"event", wspulse.Frame{Event: "e"}, `{"event":"e"}`},
+		{"payload", wspulse.Frame{Payload: []byte(`1`)}, `{"payload":1}`},
+		{"all", wspulse.Frame{ID: "1", Event: "e", Payload: []byte(`[]`)}, `{"id":"1","event":"e","payload":[]}`},
+		{"empty payload", wspulse.Frame{ID: "1", Payload: []byte{}}, `{"id":"1"}`},
+		{"payload is raw", wspulse.Frame{Payload: []byte(`{"b": 1.0, "a": "<\u00e9>"}`)}, `{"payload":{"b": 1.0, "a": "<\u00e9>"}}`},
+		{"payload null", wspulse.Frame{Payload: []byte(`null`)}, `{"payload":null}`},
+		{"escapes", wspulse.Frame{ID: "\"\\\b\f\n\r\t\x00\x1f\x7f"}, `{"id":"\"\\\b\f\n\r\t\u0000\u001f` + "\x7f" + `"}`},
+		{"one quote", wspulse.Frame{ID: `a"b`}, `{"id":"a\"b"}`},
+		{"one backslash", wspulse.Frame{Event: `a\b`}, `{"event":"a\\b"}`},
+		{"one control character", wspulse.Frame{Event: "a\x1eb"}, `{"event":"a\u001eb"}`},
+		{"no more escapes than JSON demands", wspulse.Frame{Event: "</a>&/\u2028é😀"}, `{"event":"</a>&/` + "\u2028" + `é😀"}`},
+		{"invalid UTF-8", wspulse.Frame{ID: "a\xff\xed\xa0\x80b\xc3"}, `{"id":"a` + "\uFFFD\uFFFD\uFFFD\uFFFDb\uFFFD" + `"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := wspulse.JSONCodec.Encode(tt.frame)
+			if err != nil || string(got) != tt.want {
+				t.Errorf("Encode = %s, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestJSONCodec_EncodeRefusesPayloads(t *testing.T) {
+	for _, payload := range []string{
+		` `, `{`, `{"a"}`, `{"a":1,}`, `[1,]`, `[,1]`, `1 2`, `1}`, `{}{}`, `nul`, `nulll`, `True`, `'a'`, `"a`,
+		`"\x"`, `"\'"`, `"\u12"`, "\"\n\"", `01`, `1.`, `.5`, `+1`, `-`, `1e`, `NaN`, `]`, `[}`, `{]`, "\uFEFF1", "\"\xff\"",
+		nested(10_000),
+	} {
+		got, err := wspulse.JSONCodec.Encode(wspulse.Frame{ID: "1", Payload: []byte(payload)})
+		if got != nil || err == nil || !strings.HasPrefix(err.Error(), "wspulse: encode frame: payload is not valid ") {
+			t.Errorf("payload %.20q: Encode = %q, %v; want an error", payload, got, err)
+		}
+	}
+}
+
+func TestJSONCodec_DecodeReadsTheEnvelope(t *testing.T) {
+	tests := []struct{ name, data, want string }{
+		{"nothing", `{}`, `"" "" nil`},
+		{"all", `{"id":"1","event":"e","payload":{"a":[1,"x"]}}`, `"1" "e" "{\"a\":[1,\"x\"]}"`},
+		{"any order, any space", "\t{ \"payload\" :\n[ 1 ] ,\r\"event\": \"e\" , \"id\":\"1\" } \n", `"1" "e" "[ 1 ]"`},
+		{"unknown keys", `{"x":{"id":"no","y":[{}]},"id":"1","":0}`, `"1" "" nil`},
+		{"repeated keys", `{"id":"1","id":"2","payload":1,"payload":[2]}`, `"2" "" "[2]"`},
+		{"keys in any case", `{"ID":"1","Event":"e","PAYLOAD":0}`, `"1" "e" "0"`},
+		{"keys with escapes", `{"\u0069d":"1","e\u0056ent":"e"}`, `"1" "e" nil`},
+		{"keys that only look alike", `{"ıd":"1","id ":"2","event\u0000":"e","idd":3}`, `"" "" nil`},
+		{"null", `{"id":null,"event":null,"payload":null}`, `"" "" "null"`},
+		{"null does not undo", `{"id":"1","id":null}`, `"1" "" nil`},
+		{"empty strings", `{"id":"","event":"","payload":""}`, `"" "" "\"\""`},
+		{"escapes", `{"id":"\"\\\/\b\f\n\r\t\u00e9\u00E9"}`, `"\"\\/\b\f\n\r\téé" "" nil`},
+		{"surrogate pair", `{"id":"\uD83D\uDE00","event":"x\ud83d\ude00y"}`, `"😀" "x😀y" nil`},
+		{"lone surrogates", `{"id":"\uD83D","event":"\uDE00\uD83D\uD83D\uDE00\uD83Dx\uD83D\n"}`, `"�" "��😀�x�\n" nil`},
+		{"invalid UTF-8", "{\"id\":\"a\xffb\",\"event\":\"\xff\\n\"}", `"a�b" "�\n" nil`},
+		{"invalid UTF-8 in the payload", "{\"payload\":\"\xff\"}", `"" "" "\"\xff\""`},
+		{"numbers", `{"payload":[0,-0,1.50,-12e+3,9E-9,123456789012345678901234567890]}`, `"" "" "[0,-0,1.50,-12e+3,9E-9,123456789012345678901234567890]"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, err := wspulse.JSONCodec.Decode([]byte(tt.data))
+			if err != nil || show(f) != tt.want {
+				t.Errorf("Decode(%s) = %s, %v; want %s", tt.data, show(f), err, tt.want)
+			}
+		})
+	}
+}
+
+func TestJSONCodec_DecodeRefuses(t *testing.T) {
+	const notObject, syntax = "not a JSON object", "invalid JSON at offset "
+	tests := []struct{ data, want string }{
+		{``, notObject}, {` `, notObject}, {`null`, notObject}, {`[]`, notObject}, {`"a"`, notObject}, {`1`, notObject},
+		{`{`, syntax + "1"}, {`{"id"`, syntax + "5"}, {`{"id":`, syntax + "6"}, {`{"id":"1"`, syntax + "9"}, {`{"id":"1`, syntax + "8"},
+		{`{"id" "1"}`, syntax + "6"}, {`{id:"1"}`, syntax + "1"}, {`{,}`, syntax + "1"}, {`{"id":"1",}`, syntax + "10"},
+		{`{"id":"1"]`, syntax + "9"}, {`{"a":[1}}`, syntax + "7"}, {`{"a":{1:2}}`, syntax + "6"}, {`{"a":[01]}`, syntax + "7"},
+		{`{"a":{"x":1,2}}`, syntax + "12"}, {`{"\1}`, syntax + "3"}, {`{"a":{"\1}}`, syntax + "8"},
+		{`{}x`, syntax + "2"}, {`{} {}`, syntax + "3"}, {`{"id":"1"}}`, syntax + "10"}, {"{}\x00", syntax + "2"},
+		{`{"id":"\q"}`, syntax + "8"}, {`{"id":"\uD8"}`, syntax + "11"}, {"{\"id\":\"\n\"}", syntax + "7"},
+		{`{"id":1}`, "id is not a string"}, {`{"ID":["1"]}`, "id is not a string"}, {`{"id":true,"id":"1"}`, "id is not a string"},
+		{`{"event":{}}`, "event is not a string"}, {`{"event":false}`, "event is not a string"},
+	}
+	for _, tt := range tests {
+		f, err := wspulse.JSONCodec.Decode([]byte(tt.data))
+		if err == nil || err.Error() != "wspulse: decode frame: "+tt.want || show(f) != `"" "" nil` {
+			t.Errorf("Decode(%s) = %s, %v; want the error %q", tt.data, show(f), err, tt.want)
+		}
+	}
+}
+
+// A payload that Encode lets through is one that Decode takes, and that is as far as
+// encoding/json goes.
+func TestJSONCodec_NestingLimit(t *testing.T) {
+	for _, depth := range []int{63, 64, 65, 9_999, 10_000} {
+		payload := []byte(nested(depth))
+		envelope := fmt.Appendf(nil, `{"payload":%s}`, payload)
+		want := json.Valid(envelope)
+		if _, err := wspulse.JSONCodec.Encode(wspulse.Frame{Payload: payload}); (err == nil) != want {
+			t.Errorf("depth %d: Encode gives %v, encoding/json valid = %t", depth, err, want)
+		}
+		if f, err := wspulse.JSONCodec.Decode(envelope); (err == nil) != want || want && string(f.Payload) != string(payload) {
+			t.Errorf("depth %d: Decode gives %v, encoding/json valid = %t", depth, err, want)
+		}
+	}
+}
+
+func TestJSONCodec_DecodedFrameIsACopy(t *testing.T) {
+	data := []byte(`{"id":"1","event":"e","payload":[1,2]}`)
+	f, err := wspulse.JSONCodec.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(data)
+	if got, want := show(f), `"1" "e" "[1,2]"`; got != want {
+		t.Errorf("after the buffer was used again the frame is %s, want %s", got, want)
+	}
+}
+
+func TestJSONCodec_EncodedFrameIsACopy(t *testing.T) {
+	f := wspulse.Frame{Payload: []byte(`[1,2]`)}
+	data, err := wspulse.JSONCodec.Encode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(f.Payload)
+	if got, want := string(data), `{"payload":[1,2]}`; got != want {
+		t.Errorf("after the payload was used again the message is %s, want %s", got, want)
+	}
+}
+
+// The root of the library looks for this method to reserve room for a header.
+func TestJSONCodec_AppendEncodeKeepsWhatIsThere(t *testing.T) {
+	codec := wspulse.JSONCodec.(interface {
+		AppendEncode(dst []byte, f wspulse.Frame) ([]byte, error)
+	})
+	head := append(make([]byte, 0, 64), "head,"...)
+	got, err := codec.AppendEncode(head, wspulse.Frame{ID: "1"})
+	if err != nil || string(got) != `head,{"id":"1"}` || &got[0] != &head[0] {
+		t.Errorf("AppendEncode = %s, %v; want it appended in place", got, err)
+	}
+	got, err = codec.AppendEncode(got[:5], wspulse.Frame{})
+	if err != nil || string(got) != `head,{}` {
+		t.Errorf("AppendEncode of nothing = %s, %v", got, err)
+	}
+	got, err = codec.AppendEncode(got[:5], wspulse.Frame{ID: "1", Payload: []byte(`{`)})
+	if err == nil || string(got) != "head," {
+		t.Errorf("AppendEncode of a bad payload = %s, %v; want dst as it was and an error", got, err)
+	}
+}
+
+func TestJSONCodec_Allocations(t *testing.T) {
+	frames := map[string]wspulse.Frame{
+		"short":   {ID: "1", Event: "e", Payload: []byte(`{"a":1}`)},
+		"long":    {ID: strings.Repeat("i", 300), Event: strings.Repeat("e", 300), Payload: payloadOf(4 << 10)},
+		"escapes": {ID: strings.Repeat("\n\"", 100), Event: strings.Repeat("\x00", 100), Payload: []byte(nested(60))},
+		"unicode": {ID: "é😀", Event: "日本語", Payload: []byte(`"日本語"`)},
+	}
+	for name, f := range frames {
+		t.Run(name, func(t *testing.T) {
+			var data []byte
+			if n := testing.AllocsPerRun(100, func() { data, _ = wspulse.JSONCodec.Encode(f) }); n != 1 {
+				t.Errorf("Encode allocates %v times, want 1", n)
+			}
+			if n := testing.AllocsPerRun(100, func() { _, _ = wspulse.JSONCodec.Decode(data) }); n > 2 {
+				t.Errorf("Decode allocates %v times, want at most 2", n)
+			}
+		})
+	}
+}
+
+func TestJSONCodec_IsText(t *testing.T) {
+	if got := wspulse.JSONCodec.FrameType(); got != wspulse.TextMessage {
+		t.Errorf("FrameType = %d, want TextMessage", got)
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/wspulse/core
+
+go 1.26
