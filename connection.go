@@ -1,0 +1,384 @@
+package wspulse
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// Connection is a session: one peer, in one room. With a resume window it outlives the WebSocket that carries it, and
+// stays the same value. All methods may be called from any goroutine, callbacks included, and never wait for the peer.
+type Connection interface {
+	// ID returns the connectionID that ConnectFunc gave, or the UUID made in its place.
+	ID() string
+
+	// RoomID returns the room that the session joined when it opened.
+	RoomID() string
+
+	// Send queues a frame for the peer, behind everything the calling goroutine has sent or broadcast before. A nil error
+	// means queued, not delivered. Errors: ErrSendBufferFull, the frame is dropped; ErrConnectionClosed, the session
+	// has ended; or the codec's error, nothing is queued.
+	Send(f Frame) error
+
+	// Close ends the session, suspended or not: what is queued is written within writeWait, then a close frame (1000). It
+	// returns when the session is out of its room and Done is closed, before the peer has read anything. It always
+	// returns nil, also when the session had ended before.
+	Close() error
+
+	// Done returns a channel that is closed when the session has ended. OnDisconnect may run later than that.
+	Done() <-chan struct{}
+}
+
+const (
+	closeGrace = time.Second      // that a peer gets to answer a close frame before its socket is closed
+	maxPongs   = 16               // unanswered pings for which a pong is kept; RFC 6455, section 5.5.3 asks for the latest
+	maxPooled  = 64 << 10         // bytes of a read buffer that is worth keeping
+	stallStep  = time.Millisecond // of callback time, before the read deadline is moved
+)
+
+// A link is one WebSocket under a session, with its two pumps.
+type link struct {
+	// Set before the pumps start, then read-only.
+	session *session
+	hub     *hub
+	socket  *wire.Socket
+	ws      *websocket.Conn
+
+	gate     gate
+	pongs    chan *wire.Frame // from readPump to writePump; never closed
+	readDone chan struct{}    // closed by readPump when it has ended
+
+	// Owned by readPump; the last two are read-only once readDone is closed.
+	deadline time.Time     // of reading, moved by every pong
+	stalled  time.Duration // callback time by which deadline is to be moved
+	readErr  error         // why reading ended; nil when the peer closed cleanly
+	farewell *wire.Frame   // the close frame that the peer should get; nil when it is not there to read it
+}
+
+func newLink(h *hub, socket *wire.Socket, ws *websocket.Conn) *link {
+	l := &link{
+		hub:      h,
+		socket:   socket,
+		ws:       ws,
+		gate:     gate{left: make(chan struct{})},
+		pongs:    make(chan *wire.Frame, maxPongs),
+		readDone: make(chan struct{}),
+	}
+	ws.SetReadLimit(h.cfg.maxMessageSize)
+	ws.SetPingHandler(l.pinged)
+	ws.SetPongHandler(func(string) error { return l.expectPong() })
+	ws.SetCloseHandler(func(int, string) error { return nil })
+	return l
+}
+
+// readPump runs the callback that opens the link, after prev is closed, and then gives each message to OnMessage. It
+// ends when the socket does.
+func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connection)) {
+	defer l.readEnded()
+	if prev != nil {
+		<-prev
+	}
+	l.run(name, opening)
+	l.readErr = l.read()
+}
+
+// run runs the opening callback inside the gate, which readPump starts in.
+func (l *link) run(name string, opening func(Connection)) {
+	defer l.gate.leave()
+	if opening != nil {
+		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
+	}
+}
+
+// readEnded tells the write pump. With nobody there to read a farewell it closes the socket, which frees a write in
+// progress; otherwise that write gets the time that a farewell would.
+func (l *link) readEnded() {
+	l.gate.shut()
+	if l.farewell == nil {
+		_ = l.socket.Close()
+	} else {
+		_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(closeGrace))
+	}
+	close(l.readDone)
+}
+
+func (l *link) read() error {
+	if err := l.expectPong(); err != nil {
+		return err
+	}
+	for {
+		_, r, err := l.ws.NextReader()
+		if err != nil {
+			return l.explain(err)
+		}
+		buf := l.hub.readBuffers.Get().(*bytes.Buffer)
+		buf.Reset()
+		if _, err = buf.ReadFrom(r); err == nil {
+			err = l.receive(buf.Bytes())
+		}
+		if buf.Cap() <= maxPooled {
+			l.hub.readBuffers.Put(buf)
+		}
+		if err != nil {
+			return l.explain(err)
+		}
+	}
+}
+
+// receive decodes a message and gives it to OnMessage. A session that has ended gets none. The error is a *PanicError.
+func (l *link) receive(data []byte) (err error) {
+	s, cfg := l.session, l.hub.cfg
+	if !l.gate.enter() {
+		return nil
+	}
+	defer l.gate.leave()
+	cfg.metrics.MessageReceived(s.RoomID(), len(data))
+	if cfg.onMessage == nil {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+			l.hub.logPanic("OnMessage", s.id, v)
+		}
+	}()
+	if cfg.codec != JSONCodec {
+		data = bytes.Clone(data) // another codec's Payload may alias what it decodes
+	}
+	start := time.Now()
+	f, err := cfg.codec.Decode(data)
+	if err != nil {
+		if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
+			entry.Write(s.field(), zap.Int("bytes", len(data)), zap.Error(err))
+		}
+		return nil
+	}
+	cfg.onMessage(s, f)
+	l.stalled += time.Since(start)
+	if l.stalled >= stallStep {
+		l.deadline = l.deadline.Add(l.stalled)
+		l.stalled = 0
+		_ = l.socket.SetReadDeadline(l.deadline) // reading fails at once where this does
+	}
+	return nil
+}
+
+// expectPong gives the peer pongWait, from now on, for its next pong.
+func (l *link) expectPong() error {
+	l.deadline, l.stalled = time.Now().Add(l.hub.cfg.pongWait), 0
+	return l.socket.SetReadDeadline(l.deadline)
+}
+
+// pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
+func (l *link) pinged(payload string) error {
+	pong := wire.Pong(payload)
+	for {
+		select {
+		case l.pongs <- pong:
+			return nil
+		default:
+		}
+		select {
+		case <-l.pongs:
+		default:
+		}
+	}
+}
+
+// explain turns the error that ended reading into the one for the application, nil for a clean close, and decides on
+// the farewell.
+func (l *link) explain(err error) error {
+	var (
+		closed   *websocket.CloseError
+		panicked *PanicError
+	)
+	switch {
+	case errors.As(err, &closed):
+		if closed.Code == websocket.CloseAbnormalClosure {
+			return err // the stream ended without a close frame
+		}
+		l.farewell = wire.Close(closed.Code, "") // RFC 6455, section 5.5.1: answer with the peer's code
+		switch closed.Code {
+		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
+			return nil
+		}
+		return err
+	case errors.As(err, &panicked):
+		l.farewell = wire.Close(websocket.CloseInternalServerErr, "")
+		return err
+	case errors.Is(err, websocket.ErrReadLimit):
+		l.farewell = wire.Close(websocket.CloseMessageTooBig, "")
+		err = fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, err)
+	case l.socket.Refusal() != nil:
+		l.farewell = l.socket.Refusal()
+	case isTimeout(err):
+		if !l.session.ended() {
+			l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
+		}
+		return fmt.Errorf("wspulse: no pong within %v: %w", l.hub.cfg.pongWait, err)
+	default:
+		return err
+	}
+	l.hub.limited.Warn("wspulse: peer broke the protocol", l.session.field(),
+		zap.Stringer("remoteAddr", l.socket.RemoteAddr()), zap.Error(err))
+	return err
+}
+
+// writePump is the only writer of the socket. It ends when the session or the link does, and sees to it that the link
+// then departs and the socket is closed.
+func (l *link) writePump() {
+	s := l.session
+	err := l.write()
+	if err != nil {
+		l.writeFailed(err)
+	}
+	select {
+	case <-s.done:
+		l.finish(err)
+		return
+	case <-l.readDone:
+	}
+	if err == nil || l.readErr == nil {
+		err = l.readErr // a peer that closed cleanly may have been gone before it was written to
+	}
+	// The hub has to know before the peer does: it may be back at once.
+	select {
+	case l.hub.departures <- departure{link: l, err: err}:
+	case <-s.done:
+		s.discard()
+	}
+	if l.farewell != nil {
+		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	}
+}
+
+// write writes frames, pongs and pings until the session ends, reading ends (both nil) or a write fails.
+func (l *link) write() error {
+	s := l.session
+	ping := time.NewTicker(l.hub.cfg.pingPeriod)
+	defer ping.Stop()
+	for f := s.leftOver(); f != nil; f = s.leftOver() {
+		if err := l.writeFrames(f, l.writeDeadline()); err != nil {
+			return err
+		}
+	}
+	for {
+		var err error
+		select {
+		case f := <-s.send:
+			err = l.writeFrames(f, l.writeDeadline())
+		case pong := <-l.pongs:
+			err = l.writeControl(pong, l.writeDeadline())
+		case <-ping.C:
+			err = l.writeControl(pingFrame, l.writeDeadline())
+		case <-l.readDone:
+			return nil
+		case <-s.done:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// writeFailed closes the socket. A peer that is gone may have left a close frame behind, which is still to be read.
+func (l *link) writeFailed(err error) {
+	if !isTimeout(err) {
+		grace := time.NewTimer(closeGrace)
+		defer grace.Stop()
+		select {
+		case <-l.readDone:
+		case <-l.session.done:
+		case <-grace.C:
+		}
+	}
+	_ = l.socket.Close()
+}
+
+// finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, a short
+// chance to answer it. It does nothing but count what is lost when a write has failed before.
+func (l *link) finish(err error) {
+	s := l.session
+	for err == nil && s.ending.flush {
+		f := s.next()
+		if f == nil {
+			break
+		}
+		err = l.writeFrames(f, s.flushBy)
+	}
+	s.discard()
+	if err == nil {
+		err = l.writeControl(s.ending.closeFrame, s.flushBy)
+	}
+	if err == nil {
+		grace := time.NewTimer(closeGrace)
+		defer grace.Stop()
+		select {
+		case <-l.readDone:
+		case <-grace.C:
+		}
+	}
+	_ = l.socket.Close()
+}
+
+func (l *link) writeDeadline() time.Time { return time.Now().Add(l.hub.cfg.writeWait) }
+
+// writeFrames writes first and what is queued behind it in one go. What the socket did not accept whole stays with the
+// session, for its next link.
+func (l *link) writeFrames(first *wire.Frame, deadline time.Time) error {
+	s, cfg := l.session, l.hub.cfg
+	batch := l.hub.batches.Get()
+	defer l.hub.batches.Put(batch)
+	batch.Add(first)
+	for !batch.Full() {
+		f := s.next()
+		if f == nil {
+			break
+		}
+		batch.Add(f)
+	}
+	err := l.socket.Conn.SetWriteDeadline(deadline)
+	sent := 0
+	if err == nil {
+		sent, err = batch.FlushTo(l.socket.Conn)
+	}
+	for _, f := range batch.Frames()[:sent] {
+		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)
+	}
+	if err != nil {
+		s.keep(batch.Frames()[sent:])
+		return err
+	}
+	cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, len(s.send), cap(s.send))
+	return nil
+}
+
+func (l *link) writeControl(f *wire.Frame, deadline time.Time) error {
+	if err := l.socket.Conn.SetWriteDeadline(deadline); err != nil {
+		return err
+	}
+	_, err := l.socket.Conn.Write(f.Bytes)
+	return err
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+var pingFrame = wire.Ping()
+
+// newReadBuffers returns a pool of the buffers that messages are read into.
+func newReadBuffers() *sync.Pool {
+	return &sync.Pool{New: func() any { return new(bytes.Buffer) }}
+}

@@ -1,0 +1,45 @@
+package wspulse
+
+import (
+	"errors"
+	"fmt"
+
+	core "github.com/wspulse/core"
+)
+
+// The errors that callers branch on, with errors.Is.
+var (
+	// ErrConnectionNotFound is returned by [Server].Send and [Server].Kick for a connectionID that has no session.
+	ErrConnectionNotFound = errors.New("wspulse: connection not found")
+
+	// ErrDuplicateConnectionID is given to OnDisconnect when another peer connected with the same connectionID.
+	ErrDuplicateConnectionID = errors.New("wspulse: kicked: duplicate connection ID")
+
+	// ErrServerClosed is returned by [Server].Broadcast and [Server].Kick after Close, and given to OnDisconnect by Close.
+	ErrServerClosed = errors.New("wspulse: server is closed")
+
+	// ErrConnectionClosed is returned by [Connection].Send when the session has ended.
+	ErrConnectionClosed = core.ErrConnectionClosed
+
+	// ErrSendBufferFull is returned by [Connection].Send and [Server].Send when the session's send buffer is full. The
+	// frame is dropped; nothing that was queued before it is.
+	ErrSendBufferFull = core.ErrSendBufferFull
+)
+
+// PanicError is the error that OnTransportDrop or OnDisconnect gets when OnMessage, or the decoding of a message,
+// panicked.
+type PanicError struct {
+	Value any    // what was passed to panic
+	Stack []byte // the stack of the goroutine that panicked, as debug.Stack formats it
+}
+
+// Error says what was passed to panic. It leaves the stack out.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("wspulse: panic in OnMessage: %v", e.Value)
+}
+
+// Unwrap returns the value that was passed to panic when that is an error, and nil otherwise.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}

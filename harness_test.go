@@ -1,0 +1,268 @@
+package wspulse_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// inBubble runs a story in a synctest bubble: time is free, and a goroutine left over fails the test.
+func inBubble(t *testing.T, story func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, story)
+}
+
+// A world is a server on an in-memory network, and what its callbacks have said.
+type world struct {
+	t        *testing.T
+	server   wspulse.Server
+	listener *memListener
+	http     *http.Server
+	events   *journal
+}
+
+// newWorld starts a server whose peers name themselves and their room in the query. Its callbacks write to the journal
+// unless options replace them. It is torn down at the end of the test; it must be made in a bubble.
+func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
+	t.Helper()
+	w := &world{t: t, listener: newMemListener(), events: &journal{}}
+	w.server = wspulse.NewServer(fromQuery, append(w.events.callbacks(), options...)...)
+	w.http = &http.Server{Handler: w.server}
+	go w.http.Serve(w.listener)
+	t.Cleanup(func() {
+		w.server.Close()
+		w.http.Close()
+	})
+	return w
+}
+
+// fromQuery is a ConnectFunc: /?room=R&id=I.
+func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
+	q := r.URL.Query()
+	if q.Has("refuse") {
+		return "", "", errors.New("secret reason")
+	}
+	return q.Get("room"), q.Get("id"), nil
+}
+
+// dial connects a peer that reads all the time.
+func (w *world) dial(room, id string) *peer {
+	w.t.Helper()
+	p := w.dialIdle(room, id)
+	go p.listen()
+	synctest.Wait()
+	return p
+}
+
+// dialIdle connects a peer that reads only when the test does.
+func (w *world) dialIdle(room, id string) *peer {
+	w.t.Helper()
+	ws, response, err := w.upgrade("?room=" + room + "&id=" + id)
+	if err != nil {
+		w.t.Fatalf("dial %s: %v (%v)", id, err, response)
+	}
+	return &peer{t: w.t, ws: ws, closed: make(chan struct{})}
+}
+
+func (w *world) upgrade(query string) (*websocket.Conn, *http.Response, error) {
+	dialer := websocket.Dialer{
+		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.listener.dial() },
+	}
+	return dialer.Dial("ws://server/"+query, nil)
+}
+
+// connection returns the session of that ID in the room, or nil.
+func (w *world) connection(room, id string) wspulse.Connection {
+	for _, c := range w.server.GetConnections(room) {
+		if c.ID() == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// expect waits until nothing moves and compares what the callbacks have said since the last time.
+func (w *world) expect(want string) {
+	w.t.Helper()
+	synctest.Wait()
+	if got := w.events.take(); got != want {
+		w.t.Errorf("events: got %q, want %q", got, want)
+	}
+}
+
+// A peer is a client.
+type peer struct {
+	t      *testing.T
+	ws     *websocket.Conn
+	got    journal
+	closed chan struct{} // closed when listen has ended
+	err    error         // why it did
+}
+
+// listen reads until the connection ends, and then closes it as a well-behaved client does.
+func (p *peer) listen() {
+	defer close(p.closed)
+	for {
+		var f wspulse.Frame
+		_, data, err := p.ws.ReadMessage()
+		if err == nil {
+			f, err = wspulse.JSONCodec.Decode(data)
+		}
+		if err != nil {
+			p.err = err
+			p.ws.Close()
+			return
+		}
+		p.got.add("%s", f.Event)
+	}
+}
+
+// send sends a frame that has an event only.
+func (p *peer) send(events ...string) {
+	p.t.Helper()
+	for _, event := range events {
+		data, err := wspulse.JSONCodec.Encode(wspulse.Frame{Event: event})
+		if err == nil {
+			err = p.ws.WriteMessage(websocket.TextMessage, data)
+		}
+		if err != nil {
+			p.t.Fatalf("peer sends %s: %v", event, err)
+		}
+	}
+}
+
+// drop cuts the connection without a close frame.
+func (p *peer) drop() {
+	p.ws.NetConn().Close()
+	synctest.Wait()
+}
+
+// expect waits until nothing moves and compares the events that the peer has read since the last time.
+func (p *peer) expect(want string) {
+	p.t.Helper()
+	synctest.Wait()
+	if got := p.got.take(); got != want {
+		p.t.Errorf("peer read %q, want %q", got, want)
+	}
+}
+
+// expectClose waits for the end of the connection and compares the close frame that the peer has read.
+func (p *peer) expectClose(code int, reason string) {
+	p.t.Helper()
+	<-p.closed
+	var closed *websocket.CloseError
+	if !errors.As(p.err, &closed) || closed.Code != code || closed.Text != reason {
+		p.t.Errorf("peer: got %v, want close %d %q", p.err, code, reason)
+	}
+}
+
+// A journal collects words from many goroutines.
+type journal struct {
+	mu    sync.Mutex
+	words []string
+}
+
+func (j *journal) add(format string, args ...any) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.words = append(j.words, fmt.Sprintf(format, args...))
+}
+
+// take returns the words since the last time, with spaces between them.
+func (j *journal) take() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	words := j.words
+	j.words = nil
+	return strings.Join(words, " ")
+}
+
+// callbacks returns options that write each callback down: "alice:connect", "alice:message(hello)", "alice:drop(error)".
+func (j *journal) callbacks() []wspulse.ServerOption {
+	return []wspulse.ServerOption{
+		wspulse.WithOnConnect(func(c wspulse.Connection) { j.add("%s:connect", c.ID()) }),
+		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { j.add("%s:message(%s)", c.ID(), f.Event) }),
+		wspulse.WithOnTransportDrop(func(c wspulse.Connection, err error) { j.add("%s:drop(%s)", c.ID(), name(err)) }),
+		wspulse.WithOnTransportRestore(func(c wspulse.Connection) { j.add("%s:restore", c.ID()) }),
+		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) { j.add("%s:disconnect(%s)", c.ID(), name(err)) }),
+	}
+}
+
+// name gives the errors of the contract a word each.
+func name(err error) string {
+	var (
+		closed   *websocket.CloseError
+		panicked *wspulse.PanicError
+		timeout  net.Error
+	)
+	switch {
+	case err == nil:
+		return "nil"
+	case errors.Is(err, wspulse.ErrDuplicateConnectionID):
+		return "duplicate"
+	case errors.Is(err, wspulse.ErrServerClosed):
+		return "server-closed"
+	case errors.Is(err, websocket.ErrReadLimit):
+		return "too-large"
+	case errors.As(err, &panicked):
+		return fmt.Sprintf("panic=%v", panicked.Value)
+	case errors.As(err, &closed):
+		return fmt.Sprint(closed.Code)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	default:
+		return "error=" + err.Error()
+	}
+}
+
+// A memListener is a network in memory, of net.Pipe connections: a write takes as long as its reader.
+type memListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	close func()
+}
+
+func newMemListener() *memListener {
+	l := &memListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.done) })
+	return l
+}
+
+func (l *memListener) dial() (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+		return client, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	case <-time.After(time.Minute):
+		return nil, errors.New("nobody accepts")
+	}
+}
+
+func (l *memListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *memListener) Close() error {
+	l.close()
+	return nil
+}
+
+func (l *memListener) Addr() net.Addr { return &net.TCPAddr{} }

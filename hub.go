@@ -1,0 +1,328 @@
+package wspulse
+
+import (
+	"container/list"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// requestQueue is how many broadcasts and other requests the hub queues before the next caller waits for it.
+const requestQueue = 2048
+
+// A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks in
+// doing so.
+type hub struct {
+	// Set at construction, then read-only.
+	cfg         *serverConfig
+	limited     *zap.Logger // one line a second for each message
+	batches     *wire.BatchPool
+	readBuffers *sync.Pool
+
+	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
+	registrations chan registration
+	departures    chan departure
+	requests      chan request // in the order of the calls
+
+	quit chan struct{} // asks run to end; closed by the first stop
+	done chan struct{} // run has ended; closed by run
+
+	upgrades sync.WaitGroup // requests between enter and leave; added to under mu
+	writers  sync.WaitGroup // write pumps; added to by run
+
+	// mu guards what follows. The hub goroutine, the one writer of the maps, reads them without it.
+	mu       sync.RWMutex
+	sessions map[string]*session // by connectionID
+	rooms    map[string]*room    // by roomID; none is empty
+	stopping bool
+
+	// Owned by the hub goroutine.
+	line  *list.List // of suspended sessions, the next to expire first: all windows are equal
+	timer *time.Timer
+}
+
+// A room is its members. The hub destroys it with the last one; a room of that name is then a new room.
+type room struct {
+	id      string
+	members []*session   // guarded by hub.mu
+	pending atomic.Int64 // broadcasts that were accepted and are not fanned out yet
+}
+
+// A registration is a WebSocket that has been opened.
+type registration struct {
+	roomID, connectionID string
+	link                 *link
+}
+
+// A departure is a link whose pumps use the session no more.
+type departure struct {
+	link *link
+	err  error // nil for a clean close
+}
+
+// A request is a call that has to take effect after the calls before it: a broadcast to a room, the end of a session, or
+// a frame for one that must not overtake a broadcast.
+type request struct {
+	room    *room
+	session *session
+	frame   *wire.Frame
+	ending  *ending
+	reply   chan error // for a frame to a session; of capacity 1, never closed
+}
+
+func newHub(cfg *serverConfig) *hub {
+	h := &hub{
+		cfg: cfg,
+		limited: cfg.logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+			return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
+		})),
+		batches:       wire.NewBatchPool(cfg.writeBufferSize),
+		readBuffers:   newReadBuffers(),
+		registrations: make(chan registration),
+		departures:    make(chan departure),
+		requests:      make(chan request, requestQueue),
+		quit:          make(chan struct{}),
+		done:          make(chan struct{}),
+		sessions:      make(map[string]*session),
+		rooms:         make(map[string]*room),
+		line:          list.New(),
+		timer:         time.NewTimer(0),
+	}
+	h.timer.Stop()
+	return h
+}
+
+// run is the hub goroutine.
+func (h *hub) run() {
+	defer close(h.done)
+	for {
+		select {
+		case r := <-h.registrations:
+			h.admit(r)
+		case d := <-h.departures:
+			h.depart(d)
+		case r := <-h.requests:
+			h.serve(r)
+		case <-h.timer.C:
+			h.expire(time.Now())
+		case <-h.quit:
+			h.shutDown()
+			return
+		}
+	}
+}
+
+// admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
+func (h *hub) admit(r registration) {
+	s := h.sessions[r.connectionID]
+	switch {
+	case s == nil:
+		h.open(r)
+	case s.link == nil:
+		h.resume(s, r.link)
+	default:
+		h.end(s, replaced, ErrDuplicateConnectionID)
+		h.open(r)
+	}
+}
+
+func (h *hub) open(r registration) {
+	s := &session{
+		hub:      h,
+		id:       r.connectionID,
+		openedAt: time.Now(),
+		send:     make(chan *wire.Frame, h.cfg.sendBufferSize),
+		done:     make(chan struct{}),
+	}
+	if h.join(s, r.roomID) {
+		h.cfg.metrics.RoomCreated(r.roomID)
+	}
+	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
+	h.cfg.logger.Debug("wspulse: session opened", s.field())
+	h.start(s, r.link, "OnConnect", h.cfg.onConnect)
+}
+
+func (h *hub) resume(s *session, l *link) {
+	h.line.Remove(s.place)
+	s.place, s.dropErr = nil, nil
+	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
+	h.cfg.logger.Debug("wspulse: session resumed", s.field())
+	h.start(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
+}
+
+// start gives a session its link. The callback runs first, in the turn of the link's read pump.
+func (h *hub) start(s *session, l *link, name string, opening func(Connection)) {
+	prev := s.turn
+	l.session, s.link, s.turn = s, l, l.gate.left
+	go l.readPump(prev, name, opening)
+	h.writers.Go(l.writePump)
+}
+
+// depart takes the link from its session, which is suspended, or ends.
+func (h *hub) depart(d departure) {
+	s := d.link.session
+	if s.link != d.link {
+		s.discard() // it ended while its link was on the way here
+		return
+	}
+	s.link = nil
+	if h.cfg.resumeWindow == 0 {
+		h.end(s, departed, d.err)
+		return
+	}
+	s.dropErr = d.err
+	s.expires = time.Now().Add(h.cfg.resumeWindow)
+	s.place = h.line.PushBack(s)
+	if h.line.Len() == 1 {
+		h.timer.Reset(h.cfg.resumeWindow)
+	}
+	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(d.err))
+	if h.cfg.onTransportDrop != nil {
+		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, d.err) })
+	}
+}
+
+// expire ends the sessions whose window has passed.
+func (h *hub) expire(now time.Time) {
+	for h.line.Len() > 0 {
+		s := h.line.Front().Value.(*session)
+		if left := s.expires.Sub(now); left > 0 {
+			h.timer.Reset(left)
+			return
+		}
+		h.end(s, expired, s.dropErr)
+	}
+}
+
+// end ends a session once. Its write pump, if it has one, sees done and closes the link.
+func (h *hub) end(s *session, e *ending, err error) {
+	if s.ended() {
+		return
+	}
+	if s.place != nil {
+		h.line.Remove(s.place)
+		s.place = nil
+	}
+	destroyed := h.leave(s)
+	now := time.Now()
+	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(s.openedAt), e.reason)
+	if destroyed {
+		h.cfg.metrics.RoomDestroyed(s.room.id)
+	}
+	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
+	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
+	close(s.done)
+	if s.link != nil {
+		s.link.gate.shut()
+		s.link = nil
+	} else {
+		s.discard()
+	}
+	if h.cfg.onDisconnect != nil {
+		h.callback(s, "OnDisconnect", func() { h.cfg.onDisconnect(s, err) })
+	}
+}
+
+// serve does what a caller asked for.
+func (h *hub) serve(r request) {
+	switch {
+	case r.room != nil:
+		h.fanOut(r.room, r.frame)
+		r.room.pending.Add(-1)
+	case r.ending != nil:
+		h.end(r.session, r.ending, nil)
+	case r.session.ended():
+		r.reply <- ErrConnectionClosed
+	default:
+		r.reply <- r.session.offer(r.frame)
+	}
+}
+
+func (h *hub) fanOut(r *room, f *wire.Frame) {
+	fanOut := 0
+	for _, s := range r.members {
+		if s.push(f) {
+			fanOut++
+		}
+	}
+	if fanOut > 0 {
+		h.cfg.metrics.MessageBroadcast(r.id, f.Size, fanOut)
+	}
+}
+
+// shutDown serves what was asked for before stop, and ends all sessions.
+func (h *hub) shutDown() {
+	h.timer.Stop()
+	for range len(h.requests) {
+		h.serve(<-h.requests)
+	}
+	for _, s := range h.sessions {
+		h.end(s, shutDown, ErrServerClosed)
+	}
+}
+
+// callback queues a callback behind the session's other ones.
+func (h *hub) callback(s *session, name string, fn func()) {
+	prev, next := s.turn, make(chan struct{})
+	s.turn = next
+	go func() {
+		defer close(next)
+		<-prev
+		h.contain(name, s.id, fn)
+	}()
+}
+
+// contain runs a callback and logs its panic. It says whether the callback returned.
+func (h *hub) contain(name, connectionID string, fn func()) (returned bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.logPanic(name, connectionID, v)
+		}
+	}()
+	fn()
+	return true
+}
+
+func (h *hub) logPanic(name, connectionID string, v any) {
+	h.cfg.logger.Warn("wspulse: panic in callback", zap.String("callback", name),
+		zap.String("connectionID", connectionID), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+}
+
+// join puts a session into the maps, and says whether its room is new.
+func (h *hub) join(s *session, roomID string) (created bool) {
+	r := h.rooms[roomID]
+	if created = r == nil; created {
+		r = &room{id: roomID}
+	}
+	s.room = r
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.slot = len(r.members)
+	r.members = append(r.members, s)
+	h.rooms[roomID] = r
+	h.sessions[s.id] = s
+	return created
+}
+
+// leave takes a session out of the maps, and says whether its room is gone.
+func (h *hub) leave(s *session) (destroyed bool) {
+	r := s.room
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, s.id)
+	last := len(r.members) - 1
+	r.members[s.slot] = r.members[last]
+	r.members[s.slot].slot = s.slot
+	r.members[last] = nil
+	r.members = r.members[:last]
+	if destroyed = last == 0; destroyed {
+		delete(h.rooms, r.id)
+	}
+	return destroyed
+}

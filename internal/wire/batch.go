@@ -1,0 +1,97 @@
+package wire
+
+import (
+	"io"
+	"sync"
+)
+
+const (
+	maxBatchFrames = 64       // in one batch
+	maxBatchBytes  = 64 << 10 // after which a batch takes no more frames
+	maxCopied      = 16 << 10 // a larger frame is written by itself, not copied
+)
+
+// Batch gathers frames that leave in one write. It belongs to one goroutine at a time.
+type Batch struct {
+	frames [maxBatchFrames]*Frame
+	n      int
+	size   int
+	buf    []byte
+}
+
+// BatchPool hands out batches, so that a connection holds a buffer only while it writes.
+type BatchPool struct {
+	pool       sync.Pool
+	bufferSize int
+}
+
+// NewBatchPool returns a pool of batches whose buffers start with that many bytes.
+func NewBatchPool(bufferSize int) *BatchPool {
+	return &BatchPool{bufferSize: bufferSize}
+}
+
+// Get returns an empty batch.
+func (p *BatchPool) Get() *Batch {
+	if b, ok := p.pool.Get().(*Batch); ok {
+		return b
+	}
+	return &Batch{buf: make([]byte, 0, p.bufferSize)}
+}
+
+// Put empties the batch and takes it back.
+func (p *BatchPool) Put(b *Batch) {
+	clear(b.frames[:b.n])
+	b.n, b.size = 0, 0
+	p.pool.Put(b)
+}
+
+// Add appends a frame. The batch must not be full.
+func (b *Batch) Add(f *Frame) {
+	b.frames[b.n] = f
+	b.n++
+	b.size += len(f.Bytes)
+}
+
+// Full says that the batch takes no more frames.
+func (b *Batch) Full() bool { return b.n == maxBatchFrames || b.size >= maxBatchBytes }
+
+// Frames returns the frames in the order in which they were added. They are the batch's until Put.
+func (b *Batch) Frames() []*Frame { return b.frames[:b.n] }
+
+// FlushTo writes the frames to w, as few writes as copying makes sensible, and returns how many of them w accepted
+// whole.
+func (b *Batch) FlushTo(w io.Writer) (sent int, err error) {
+	if b.n == 1 {
+		return b.write(w, b.frames[0].Bytes, 0)
+	}
+	b.buf = b.buf[:0]
+	for _, f := range b.Frames() {
+		if len(f.Bytes) <= maxCopied {
+			b.buf = append(b.buf, f.Bytes...)
+			continue
+		}
+		if len(b.buf) > 0 {
+			if sent, err = b.write(w, b.buf, sent); err != nil {
+				return sent, err
+			}
+			b.buf = b.buf[:0]
+		}
+		if sent, err = b.write(w, f.Bytes, sent); err != nil {
+			return sent, err
+		}
+	}
+	if len(b.buf) > 0 {
+		return b.write(w, b.buf, sent)
+	}
+	return sent, nil
+}
+
+// write writes p, which holds whole frames from number sent on, and returns how many frames have been accepted then.
+func (b *Batch) write(w io.Writer, p []byte, sent int) (int, error) {
+	n, err := w.Write(p)
+	for sent < b.n && n >= len(b.frames[sent].Bytes) {
+		n -= len(b.frames[sent].Bytes)
+		sent++
+	}
+	return sent, err
+}

@@ -1,0 +1,73 @@
+// Package wire holds what the server itself puts on the wire: RFC 6455 frames that are built once and shared, batches
+// of them that leave in one write, and the socket under a gorilla connection.
+package wire
+
+import "encoding/binary"
+
+// Opcodes of control frames (RFC 6455, section 5.2).
+const (
+	opClose = 0x8
+	opPing  = 0x9
+	opPong  = 0xA
+)
+
+const (
+	finalBit      = 0x80 // RFC 6455, section 5.2: the frame is a whole message
+	maxControl    = 125  // RFC 6455, section 5.5: the payload of a control frame, in bytes
+	length16      = 126  // RFC 6455, section 5.2: the length follows in 2 bytes
+	length64      = 127  // RFC 6455, section 5.2: the length follows in 8 bytes
+	closeCodeSize = 2    // RFC 6455, section 5.5.1
+)
+
+// HeaderSize is the room that a frame's header may need, in bytes: what [Seal] expects before the payload.
+const HeaderSize = 10
+
+// Frame is one unmasked frame with its header. It never changes after it was made, so that any number of connections
+// can share it.
+type Frame struct {
+	Bytes []byte // what goes on the wire
+	Size  int    // of the payload, in bytes
+}
+
+// New returns a whole message of the given type. It copies payload.
+func New(messageType int, payload []byte) *Frame {
+	return Seal(messageType, append(make([]byte, HeaderSize, HeaderSize+len(payload)), payload...))
+}
+
+// Seal makes a whole message of buf, whose first HeaderSize bytes are room for the header and whose rest is the payload.
+// It takes buf over.
+func Seal(messageType int, buf []byte) *Frame {
+	size := len(buf) - HeaderSize
+	header := buf[:HeaderSize]
+	switch {
+	case size < length16:
+		header = header[HeaderSize-2:]
+		header[1] = byte(size)
+	case size < 1<<16:
+		header = header[HeaderSize-4:]
+		header[1] = length16
+		binary.BigEndian.PutUint16(header[2:], uint16(size))
+	default:
+		header[1] = length64
+		binary.BigEndian.PutUint64(header[2:], uint64(size))
+	}
+	header[0] = finalBit | byte(messageType)
+	return &Frame{Bytes: buf[HeaderSize-len(header):], Size: size}
+}
+
+// Close returns a close frame with a status code and a reason, which is cut to what a control frame holds. The code 1005
+// stands for a close frame without a status (RFC 6455, section 7.4.1).
+func Close(code int, reason string) *Frame {
+	if code == 1005 {
+		return New(opClose, nil)
+	}
+	payload := binary.BigEndian.AppendUint16(make([]byte, 0, maxControl), uint16(code))
+	payload = append(payload, reason[:min(len(reason), maxControl-closeCodeSize)]...)
+	return New(opClose, payload)
+}
+
+// Ping returns a ping without a payload.
+func Ping() *Frame { return New(opPing, nil) }
+
+// Pong returns the answer to a ping with that payload, of 125 bytes at the most.
+func Pong(payload string) *Frame { return New(opPong, []byte(payload)) }

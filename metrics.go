@@ -1,0 +1,86 @@
+package wspulse
+
+import "time"
+
+// DisconnectReason says why a session ended. It is a short lower-case word, fit for a metric label.
+type DisconnectReason string
+
+// The reasons for which a session ends.
+const (
+	DisconnectNormal       DisconnectReason = "normal"        // the peer left or was lost, or Connection.Close
+	DisconnectKick         DisconnectReason = "kick"          // Server.Kick
+	DisconnectGraceExpired DisconnectReason = "grace_expired" // the resume window passed
+	DisconnectServerClose  DisconnectReason = "server_close"  // Server.Close
+	DisconnectDuplicate    DisconnectReason = "duplicate"     // the same connectionID connected again
+)
+
+// MetricsCollector receives what a [Server] measures. Each hook says which goroutine calls it: "hub" is the one
+// goroutine that serves all rooms, "readPump" and "writePump" are the two of a connection. Hooks of different goroutines
+// run at the same time, so a collector must be safe for concurrent use.
+//
+// Hooks run inline on hot paths. They must be quick (count, do not write to a network), must not panic, and must not
+// call back into the same Server or its Connections: the hub would wait for itself.
+//
+// New hooks may be added. Embed [NoopCollector], so that a collector keeps compiling and implements only what it needs.
+// Sizes are in bytes of the encoded frame, without WebSocket headers.
+type MetricsCollector interface {
+	// ConnectionOpened: a session was opened. Hub.
+	ConnectionOpened(roomID, connectionID string)
+	// ConnectionClosed: a session ended, after duration, suspensions included. Once for each ConnectionOpened. Hub.
+	ConnectionClosed(roomID, connectionID string, duration time.Duration, reason DisconnectReason)
+	// ResumeAttempt: a suspended session was resumed; only successful resumes are reported. Hub.
+	ResumeAttempt(roomID, connectionID string)
+	// RoomCreated: a room got its first member. Hub.
+	RoomCreated(roomID string)
+	// RoomDestroyed: a room lost its last member. Once for each RoomCreated. Hub.
+	RoomDestroyed(roomID string)
+	// MessageReceived: a message arrived, not decoded yet. ReadPump.
+	MessageReceived(roomID string, sizeBytes int)
+	// MessageBroadcast: a frame was queued for fanOut members of a room, suspended ones included. Hub.
+	MessageBroadcast(roomID string, sizeBytes int, fanOut int)
+	// MessageSent: a frame was written to the socket. WritePump.
+	MessageSent(roomID, connectionID string, sizeBytes int)
+	// FrameDropped: a frame is lost, once for each: refused by a full buffer, pushed out by a newer broadcast, or left
+	// over when the session ended. Called on the goroutine that drops it: the hub, the writePump or the one in Send.
+	FrameDropped(roomID, connectionID string)
+	// SendBufferUtilization: used of capacity frames are queued, after every successful write of frames. WritePump.
+	SendBufferUtilization(roomID, connectionID string, used, capacity int)
+	// PongTimeout: the peer answered no ping within pongWait and is given up. ReadPump.
+	PongTimeout(roomID, connectionID string)
+}
+
+// NoopCollector implements [MetricsCollector] with hooks that do nothing. It is the default, and made to be embedded.
+type NoopCollector struct{}
+
+// ConnectionOpened does nothing.
+func (NoopCollector) ConnectionOpened(_, _ string) {}
+
+// ConnectionClosed does nothing.
+func (NoopCollector) ConnectionClosed(_, _ string, _ time.Duration, _ DisconnectReason) {}
+
+// ResumeAttempt does nothing.
+func (NoopCollector) ResumeAttempt(_, _ string) {}
+
+// RoomCreated does nothing.
+func (NoopCollector) RoomCreated(_ string) {}
+
+// RoomDestroyed does nothing.
+func (NoopCollector) RoomDestroyed(_ string) {}
+
+// MessageReceived does nothing.
+func (NoopCollector) MessageReceived(_ string, _ int) {}
+
+// MessageBroadcast does nothing.
+func (NoopCollector) MessageBroadcast(_ string, _, _ int) {}
+
+// MessageSent does nothing.
+func (NoopCollector) MessageSent(_, _ string, _ int) {}
+
+// FrameDropped does nothing.
+func (NoopCollector) FrameDropped(_, _ string) {}
+
+// SendBufferUtilization does nothing.
+func (NoopCollector) SendBufferUtilization(_, _ string, _, _ int) {}
+
+// PongTimeout does nothing.
+func (NoopCollector) PongTimeout(_, _ string) {}

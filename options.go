@@ -1,0 +1,207 @@
+package wspulse
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// The bounds that the options keep.
+const (
+	maxPingPeriod     = 5 * time.Minute
+	maxPongWait       = 10 * time.Minute
+	maxWriteWait      = 30 * time.Second
+	maxMessageSizeCap = 64 << 20
+	maxSendBufferSize = 4096
+)
+
+// ServerOption configures a [Server]. An option checks its values when it is made, and panics with a text that names the
+// option and the bound.
+type ServerOption func(*serverConfig)
+
+// serverConfig is what the options set. It is read-only once NewServer has applied them.
+type serverConfig struct {
+	connect            ConnectFunc
+	onConnect          func(Connection)
+	onMessage          func(Connection, Frame)
+	onDisconnect       func(Connection, error)
+	onTransportDrop    func(Connection, error)
+	onTransportRestore func(Connection)
+
+	pingPeriod      time.Duration
+	pongWait        time.Duration
+	writeWait       time.Duration
+	resumeWindow    time.Duration
+	maxMessageSize  int64
+	sendBufferSize  int
+	readBufferSize  int
+	writeBufferSize int
+
+	codec       Codec
+	logger      *zap.Logger
+	metrics     MetricsCollector
+	checkOrigin func(*http.Request) bool
+}
+
+func defaultConfig(connect ConnectFunc) *serverConfig {
+	return &serverConfig{
+		connect:         connect,
+		pingPeriod:      10 * time.Second,
+		pongWait:        30 * time.Second,
+		writeWait:       10 * time.Second,
+		maxMessageSize:  512,
+		sendBufferSize:  256,
+		readBufferSize:  1024,
+		writeBufferSize: 1024,
+		codec:           JSONCodec,
+		logger:          zap.NewNop(),
+		metrics:         NoopCollector{},
+		checkOrigin:     func(*http.Request) bool { return true },
+	}
+}
+
+// WithOnConnect sets the callback that runs when a session has opened. Default none; nil means none.
+//
+// For one connection no two callbacks run at once, and they run in the order OnConnect, OnMessage…, (OnTransportDrop,
+// OnTransportRestore, OnMessage…)…, OnDisconnect. None runs on the hub's goroutine: a callback may block and may call
+// any method of Server and Connection. While OnConnect blocks, outbound frames and heartbeats go on; messages wait.
+func WithOnConnect(fn func(Connection)) ServerOption {
+	return func(c *serverConfig) { c.onConnect = fn }
+}
+
+// WithOnMessage sets the callback that gets each decoded frame, on the connection's read goroutine. The next message of
+// that connection is read when it returns. Default none; nil means none, and messages are then read and discarded.
+//
+// A panic in it ends the transport with close code 1011 and reaches OnTransportDrop or OnDisconnect as a [*PanicError].
+func WithOnMessage(fn func(Connection, Frame)) ServerOption {
+	return func(c *serverConfig) { c.onMessage = fn }
+}
+
+// WithOnDisconnect sets the callback that runs when a session has ended, exactly once for each session opened. Default
+// none; nil means none.
+//
+// The error is nil for a clean end: the peer closed with 1000, 1001 or no status, or the application closed or kicked.
+// Otherwise it is the cause: [ErrDuplicateConnectionID], [ErrServerClosed], a [*PanicError], the peer's close error, the
+// i/o error or the pong timeout; after a resume window has passed, the error that OnTransportDrop got.
+//
+// A session that was replaced (ErrDuplicateConnectionID) and its successor are two connections with one ID: their
+// callbacks may overlap. Compare the Connection values where it matters.
+func WithOnDisconnect(fn func(Connection, error)) ServerOption {
+	return func(c *serverConfig) { c.onDisconnect = fn }
+}
+
+// WithOnTransportDrop sets the callback that runs when a WebSocket dies and its session is suspended, with the error
+// that OnDisconnect would have got. Default none; nil means none. It never runs without a resume window.
+func WithOnTransportDrop(fn func(Connection, error)) ServerOption {
+	return func(c *serverConfig) { c.onTransportDrop = fn }
+}
+
+// WithOnTransportRestore sets the callback that runs when a suspended session has been resumed by a new WebSocket.
+// Default none; nil means none. It never runs without a resume window.
+func WithOnTransportRestore(fn func(Connection)) ServerOption {
+	return func(c *serverConfig) { c.onTransportRestore = fn }
+}
+
+// WithHeartbeat sets how often the server pings (RFC 6455, section 5.5.2) and how long it waits for a pong before it
+// gives the peer up. Time that the peer's own callbacks take does not count. Default 10 s and 30 s. pingPeriod must be
+// in (0, 5m], pongWait in (pingPeriod, 10m].
+func WithHeartbeat(pingPeriod, pongWait time.Duration) ServerOption {
+	if pingPeriod <= 0 || pingPeriod > maxPingPeriod {
+		panic(fmt.Sprintf("wspulse: WithHeartbeat: pingPeriod %v is not in (0, %v]", pingPeriod, maxPingPeriod))
+	}
+	if pongWait <= pingPeriod || pongWait > maxPongWait {
+		panic(fmt.Sprintf("wspulse: WithHeartbeat: pongWait %v is not in (pingPeriod %v, %v]", pongWait, pingPeriod, maxPongWait))
+	}
+	return func(c *serverConfig) { c.pingPeriod, c.pongWait = pingPeriod, pongWait }
+}
+
+// WithWriteWait sets how long a write to the peer may take before its transport is given up, and how long the frames
+// queued at Close may take. Default 10 s. Must be in (0, 30s].
+func WithWriteWait(d time.Duration) ServerOption {
+	if d <= 0 || d > maxWriteWait {
+		panic(fmt.Sprintf("wspulse: WithWriteWait: %v is not in (0, %v]", d, maxWriteWait))
+	}
+	return func(c *serverConfig) { c.writeWait = d }
+}
+
+// WithMaxMessageSize sets the largest message that a peer may send, in bytes. A larger one ends the transport with close
+// code 1009. Default 512. Must be in [1, 64 MiB].
+func WithMaxMessageSize(n int64) ServerOption {
+	if n < 1 || n > maxMessageSizeCap {
+		panic(fmt.Sprintf("wspulse: WithMaxMessageSize: %d is not in [1, %d]", n, maxMessageSizeCap))
+	}
+	return func(c *serverConfig) { c.maxMessageSize = n }
+}
+
+// WithSendBufferSize sets how many frames a session queues, connected or suspended. A full buffer refuses a Send and
+// loses its oldest frame to a Broadcast. Default 256. Must be in [1, 4096]. Each slot costs 8 bytes for each session.
+func WithSendBufferSize(n int) ServerOption {
+	if n < 1 || n > maxSendBufferSize {
+		panic(fmt.Sprintf("wspulse: WithSendBufferSize: %d is not in [1, %d]", n, maxSendBufferSize))
+	}
+	return func(c *serverConfig) { c.sendBufferSize = n }
+}
+
+// WithUpgraderBufferSize sets the sizes in bytes of the read buffer that each connection keeps, and of the pooled buffer
+// that a connection borrows while it writes; the latter grows as far as the frames gathered for one write need it.
+// Neither limits the size of messages. Default 1024 and 1024. Both must be positive.
+func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
+	if readSize <= 0 {
+		panic(fmt.Sprintf("wspulse: WithUpgraderBufferSize: readSize %d is not positive", readSize))
+	}
+	if writeSize <= 0 {
+		panic(fmt.Sprintf("wspulse: WithUpgraderBufferSize: writeSize %d is not positive", writeSize))
+	}
+	return func(c *serverConfig) { c.readBufferSize, c.writeBufferSize = readSize, writeSize }
+}
+
+// WithResumeWindow sets how long a session outlives its WebSocket. A peer that connects with the same connectionID
+// within d goes on with the same Connection, and gets what was queued meanwhile. Default 0: a session ends with its
+// WebSocket. Must not be negative.
+func WithResumeWindow(d time.Duration) ServerOption {
+	if d < 0 {
+		panic(fmt.Sprintf("wspulse: WithResumeWindow: %v is negative", d))
+	}
+	return func(c *serverConfig) { c.resumeWindow = d }
+}
+
+// WithCodec sets the codec of all frames. Default [JSONCodec]. Must not be nil, and its FrameType must be [TextMessage]
+// or [BinaryMessage]. Messages of either type are given to Decode.
+func WithCodec(codec Codec) ServerOption {
+	if codec == nil {
+		panic("wspulse: WithCodec: codec must not be nil")
+	}
+	if t := codec.FrameType(); t != TextMessage && t != BinaryMessage {
+		panic(fmt.Sprintf("wspulse: WithCodec: FrameType %d is neither TextMessage (1) nor BinaryMessage (2)", t))
+	}
+	return func(c *serverConfig) { c.codec = codec }
+}
+
+// WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for the
+// life of a connection. Payloads are never logged. Default zap.NewNop(). Must not be nil.
+func WithLogger(logger *zap.Logger) ServerOption {
+	if logger == nil {
+		panic("wspulse: WithLogger: logger must not be nil")
+	}
+	return func(c *serverConfig) { c.logger = logger }
+}
+
+// WithMetrics sets the collector of metrics. Default [NoopCollector]. Must not be nil.
+func WithMetrics(m MetricsCollector) ServerOption {
+	if m == nil {
+		panic("wspulse: WithMetrics: collector must not be nil")
+	}
+	return func(c *serverConfig) { c.metrics = m }
+}
+
+// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc.
+// Default: every origin is accepted, so that a page of any site can connect with its visitor's cookies. A server that
+// authenticates by cookie must set it. Must not be nil.
+func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
+	if fn == nil {
+		panic("wspulse: WithCheckOrigin: function must not be nil")
+	}
+	return func(c *serverConfig) { c.checkOrigin = fn }
+}

@@ -1,0 +1,281 @@
+// Package wspulse is a WebSocket session server to mount in a Go program: an http.Handler with rooms, Send, Broadcast and
+// Kick, whose sessions can survive a dropped connection.
+//
+//	server := wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
+//		return r.URL.Query().Get("room"), "", nil
+//	})
+//	defer server.Close()
+//	http.Handle("/ws", server)
+//
+// A [Connection] is a session: it has an ID, a room and a queue of frames for its peer, and with [WithResumeWindow] it
+// outlives the WebSocket that carries it. Callbacks (see [WithOnConnect]) tell of its life, one at a time.
+package wspulse
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// Server is an http.Handler that upgrades requests to WebSockets and keeps their sessions. All methods may be called
+// from any goroutine, callbacks included, but not from the hooks of a [MetricsCollector]. The calls of one goroutine
+// take effect in the order in which it made them.
+type Server interface {
+	// ServeHTTP runs ConnectFunc and upgrades the request. It answers 401 to an error from ConnectFunc, 500 to a panic
+	// in it, 403 to a refused origin, 400 to a request that is no upgrade and 503 after Close.
+	http.Handler
+
+	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:
+	// ErrConnectionNotFound; ErrSendBufferFull, the frame is dropped; or the codec's error, nothing is queued.
+	Send(connectionID string, f Frame) error
+
+	// Broadcast queues a frame for all members of a room, encoded once. For a member whose buffer is full the oldest
+	// queued frame is dropped. It never waits for a peer, and does not report members that lose a frame; see
+	// MetricsCollector.FrameDropped. An unknown room is no error. Errors: ErrServerClosed, or the codec's error.
+	Broadcast(roomID string, f Frame) error
+
+	// Kick ends a session, suspended or not: what is queued is dropped, and the peer reads close code 1000 with the
+	// reason "kicked". It returns when the session is out of its room and Done is closed. Errors: ErrConnectionNotFound,
+	// ErrServerClosed.
+	Kick(connectionID string) error
+
+	// GetConnections returns the members of a room, suspended ones included, in no particular order. It is empty, not
+	// nil, for an unknown room.
+	GetConnections(roomID string) []Connection
+
+	// Close ends all sessions: what is queued is written within writeWait, then a close frame (1001). It returns when
+	// every socket is closed, but does not wait for callbacks: OnDisconnect may still run. It may be called many times,
+	// and from callbacks; each call waits.
+	Close()
+}
+
+type server struct {
+	cfg      *serverConfig
+	hub      *hub
+	upgrader websocket.Upgrader
+}
+
+// NewServer starts a server. It panics when connect is nil. Close it to end its goroutines.
+func NewServer(connect ConnectFunc, options ...ServerOption) Server {
+	if connect == nil {
+		panic("wspulse: NewServer: connect must not be nil")
+	}
+	cfg := defaultConfig(connect)
+	for _, option := range options {
+		option(cfg)
+	}
+	s := &server{cfg: cfg, hub: newHub(cfg)}
+	s.upgrader = websocket.Upgrader{
+		HandshakeTimeout: cfg.writeWait,
+		ReadBufferSize:   cfg.readBufferSize,
+		WriteBufferPool:  noWriteBuffers{}, // the write pumps have their own
+		CheckOrigin:      func(*http.Request) bool { return true },
+		Error:            s.refuse,
+	}
+	go s.hub.run()
+	cfg.logger.Info("wspulse: server started", zap.Duration("resumeWindow", cfg.resumeWindow))
+	return s
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var (
+		roomID, connectionID string
+		err                  error
+		accepted             bool
+	)
+	switch {
+	case !s.hub.contain("ConnectFunc", "", func() { roomID, connectionID, err = s.cfg.connect(r) }):
+		answer(w, http.StatusInternalServerError)
+		return
+	case err != nil:
+		answer(w, http.StatusUnauthorized)
+		return
+	case !s.hub.contain("CheckOrigin", connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
+		answer(w, http.StatusInternalServerError)
+		return
+	case !accepted:
+		s.refuse(w, r, http.StatusForbidden, errors.New("origin refused: "+r.Header.Get("Origin")))
+		return
+	case !s.hub.enter():
+		answer(w, http.StatusServiceUnavailable)
+		return
+	}
+	defer s.hub.upgrades.Done()
+	socket := &wire.Socket{}
+	ws, err := s.upgrader.Upgrade(&wire.Hijacker{ResponseWriter: w, Socket: socket}, r, nil)
+	if err != nil {
+		return // the upgrader has answered, or there is nobody to answer
+	}
+	socket.Upgraded()
+	s.hub.register(roomID, connectionID, newLink(s.hub, socket, ws))
+}
+
+// refuse answers a request that does not become a WebSocket.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
+	s.hub.limited.Warn("wspulse: upgrade refused", zap.Int("status", status), zap.String("remoteAddr", r.RemoteAddr), zap.Error(reason))
+	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
+	answer(w, status)
+}
+
+// answer writes an error response that says no more than its status.
+func answer(w http.ResponseWriter, status int) {
+	http.Error(w, http.StatusText(status), status)
+}
+
+func (s *server) Send(connectionID string, f Frame) error {
+	session, _ := s.hub.session(connectionID)
+	if session == nil {
+		return ErrConnectionNotFound
+	}
+	err := session.Send(f)
+	if errors.Is(err, ErrConnectionClosed) {
+		return ErrConnectionNotFound
+	}
+	return err
+}
+
+func (s *server) Broadcast(roomID string, f Frame) error {
+	room, stopping := s.hub.room(roomID)
+	if stopping {
+		return ErrServerClosed
+	}
+	frame, err := encode(s.cfg.codec, f)
+	if err != nil || room == nil {
+		return err
+	}
+	return s.hub.broadcast(room, frame)
+}
+
+func (s *server) Kick(connectionID string) error {
+	session, stopping := s.hub.session(connectionID)
+	switch {
+	case stopping:
+		return ErrServerClosed
+	case session == nil:
+		return ErrConnectionNotFound
+	}
+	s.hub.requestEnd(session, kicked)
+	return nil
+}
+
+func (s *server) GetConnections(roomID string) []Connection { return s.hub.members(roomID) }
+
+func (s *server) Close() { s.hub.stop() }
+
+// noWriteBuffers keeps gorilla from allocating a write buffer for each connection; nothing is written through it.
+type noWriteBuffers struct{}
+
+func (noWriteBuffers) Get() any { return nil }
+func (noWriteBuffers) Put(any)  {}
+
+// What callers, on their goroutines, ask of the hub.
+
+// session returns the session of that connectionID, or nil.
+func (h *hub) session(connectionID string) (s *session, stopping bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.sessions[connectionID], h.stopping
+}
+
+// room returns the room of that ID, or nil.
+func (h *hub) room(roomID string) (r *room, stopping bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.rooms[roomID], h.stopping
+}
+
+// members returns the members of a room.
+func (h *hub) members(roomID string) []Connection {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	r := h.rooms[roomID]
+	if r == nil {
+		return []Connection{}
+	}
+	connections := make([]Connection, len(r.members))
+	for i, s := range r.members {
+		connections[i] = s
+	}
+	return connections
+}
+
+// broadcast queues a frame for a room's members.
+func (h *hub) broadcast(r *room, f *wire.Frame) error {
+	r.pending.Add(1)
+	select {
+	case h.requests <- request{room: r, frame: f}:
+		return nil
+	case <-h.done:
+		return ErrServerClosed
+	}
+}
+
+// sendInTurn queues a frame for a session behind the broadcasts that are queued already.
+func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
+	reply := make(chan error, 1)
+	select {
+	case h.requests <- request{session: s, frame: f, reply: reply}:
+	case <-h.done:
+		return ErrConnectionClosed
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-h.done:
+		return ErrConnectionClosed
+	}
+}
+
+// requestEnd ends a session and waits until that is done.
+func (h *hub) requestEnd(s *session, e *ending) {
+	select {
+	case h.requests <- request{session: s, ending: e}:
+	case <-s.done:
+	}
+	<-s.done
+}
+
+// enter counts an upgrade that stop has to wait for, and says whether the server is open.
+func (h *hub) enter() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if !h.stopping {
+		h.upgrades.Add(1)
+	}
+	return !h.stopping
+}
+
+// register hands a link to the hub, or refuses the peer where the hub is ending. It ends an upgrade.
+func (h *hub) register(roomID, connectionID string, l *link) {
+	if connectionID == "" {
+		connectionID = uuid.NewString()
+	}
+	select {
+	case h.registrations <- registration{roomID, connectionID, l}:
+	case <-h.quit:
+		l.socket.Part(shutDown.closeFrame, time.Now().Add(closeGrace))
+	}
+}
+
+// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it.
+func (h *hub) stop() {
+	h.mu.Lock()
+	first := !h.stopping
+	h.stopping = true
+	h.mu.Unlock()
+	if first {
+		close(h.quit)
+	}
+	<-h.done
+	h.upgrades.Wait()
+	h.writers.Wait()
+	if first {
+		h.cfg.logger.Info("wspulse: server closed")
+	}
+}

@@ -1,0 +1,35 @@
+package wspulse
+
+import (
+	"net/http"
+
+	core "github.com/wspulse/core"
+)
+
+// The WebSocket message types that a [Codec] may send its frames as (RFC 6455, section 5.6).
+const (
+	TextMessage   = core.TextMessage
+	BinaryMessage = core.BinaryMessage
+)
+
+// JSONCodec is the default [Codec]: one text message {"id":…,"event":…,"payload":…} for each frame, with the payload
+// carried as it is.
+var JSONCodec = core.JSONCodec
+
+// Codec turns frames into WebSocket messages and back. Its methods are called from many goroutines at once.
+type Codec = core.Codec
+
+// Frame is the unit that servers and clients exchange. A Frame given to Send or Broadcast is encoded before the call
+// returns, so that the caller may reuse its Payload.
+type Frame = core.Frame
+
+// ConnectFunc decides, for each upgrade request, whether the peer may connect, which room it joins and under which
+// connectionID it is known. It runs on the goroutine that net/http serves the request on, before the upgrade, so that it
+// may block and may read cookies and headers.
+//
+// An error refuses the peer with 401; its text is not revealed. A panic answers 500 and is logged. An empty connectionID
+// stands for a random UUID. A connectionID that is connected already replaces that session, and one whose session is
+// suspended resumes it (see [WithResumeWindow]); the roomID returned for a resume is ignored, since the session stays in
+// its room. Whoever returns somebody else's connectionID takes over that person's session, so a ConnectFunc has to
+// authenticate the ID, not only read it.
+type ConnectFunc func(r *http.Request) (roomID, connectionID string, err error)
