@@ -1,0 +1,64 @@
+# Every target works from a fresh clone with Go and make alone, but for `browser`, which needs Chromium.
+
+MODULES := $(sort $(patsubst %/go.mod,%,$(shell git ls-files 'go.mod' '*/go.mod')))
+# What `test` and `cover` run. The browser test has a target of its own.
+TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+COUNT ?= 1
+STRESS ?= 1m
+FUZZTIME ?= 10s
+
+# $(call each,MODULES,COMMAND): COMMAND in each module, without the workspace, so that the replace lines are tested too.
+each = @set -e; for module in $(1); do echo "# $$module"; (cd $$module && GOWORK=off $(2)); done
+
+.PHONY: help check format tidy vet lint test stress cover bench fuzz browser vuln chat
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+check: format tidy vet lint test ## format, tidy, vet, lint, test
+
+format: ## fail on files that gofmt would change
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
+
+tidy: ## fail on modules that go mod tidy would change
+	$(call each,$(MODULES),go mod tidy -diff)
+
+vet: ## go vet
+	$(call each,$(MODULES),go vet ./...)
+
+lint: ## golangci-lint, at a pinned version
+	$(call each,$(MODULES),go run $(GOLANGCI) run ./...)
+
+test: ## all tests, with the race detector and in random order; COUNT=20 repeats them
+	$(call each,$(TESTED),go test -race -shuffle=on -count=$(COUNT) ./...)
+
+stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
+	GOWORK=off go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v . -stress $(STRESS)
+
+cover: ## test coverage of each module, in coverage.out
+	$(call each,$(TESTED),go test -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -n 1)
+
+bench: ## benchmarks of each module
+	$(call each,$(TESTED),go test -run '^$$' -bench . -benchmem ./...)
+
+fuzz: ## each fuzz target for FUZZTIME=10s
+	@set -e; for module in $(TESTED); do (cd $$module && export GOWORK=off; \
+	go list ./... | while read -r package; do \
+	go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
+	echo "# $$package $$target"; \
+	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	done || exit 1; done) || exit 1; done
+
+browser: ## two pages of the chat in headless Chromium; SCREENSHOTS=dir keeps the pictures
+	cd examples/chat/browsertest && GOWORK=off go test -count=1 -v ./...
+
+chat: ## run the chat on http://127.0.0.1:8080
+	go run ./examples/chat
+
+vuln: ## govulncheck; needs the network that its database is on
+	$(call each,$(MODULES),go run $(GOVULNCHECK) ./...)
