@@ -158,7 +158,11 @@ func (l *link) receive(data []byte) (err error) {
 	f, err := cfg.codec.Decode(data)
 	if err != nil {
 		if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
-			entry.Write(s.field(), zap.Int("bytes", len(data)), zap.Error(err))
+			reason := zap.Error(err)
+			if cfg.codec != JSONCodec {
+				reason = zap.String("errorType", fmt.Sprintf("%T", err)) // its text may quote the message
+			}
+			entry.Write(s.field(), zap.Int("bytes", len(data)), reason)
 		}
 		return nil
 	}
@@ -238,8 +242,8 @@ func (l *link) explain(err error) error {
 func (l *link) writePump() {
 	s := l.session
 	err := l.write()
-	if err != nil {
-		l.writeFailed(err)
+	if err != nil && l.writeFailed(err) {
+		err = nil
 	}
 	select {
 	case <-s.done:
@@ -247,8 +251,8 @@ func (l *link) writePump() {
 		return
 	case <-l.readDone:
 	}
-	if err == nil || l.readErr == nil {
-		err = l.readErr // a peer that closed cleanly may have been gone before it was written to
+	if err == nil {
+		err = l.readErr
 	}
 	// The hub has to know before the peer does: it may be back at once.
 	select {
@@ -266,12 +270,12 @@ func (l *link) write() error {
 	s := l.session
 	ping := time.NewTicker(l.hub.cfg.pingPeriod)
 	defer ping.Stop()
-	for f := s.leftOver(); f != nil; f = s.leftOver() {
-		if err := l.writeFrames(f, l.writeDeadline()); err != nil {
+	for len(s.unsent) > 0 && !s.ended() {
+		if err := l.writeFrames(s.leftOver(), l.writeDeadline()); err != nil {
 			return err
 		}
 	}
-	for {
+	for !s.ended() {
 		var err error
 		select {
 		case f := <-s.send:
@@ -289,20 +293,30 @@ func (l *link) write() error {
 			return err
 		}
 	}
+	return nil
 }
 
-// writeFailed closes the socket. A peer that is gone may have left a close frame behind, which is still to be read.
-func (l *link) writeFailed(err error) {
-	if !isTimeout(err) {
-		grace := time.NewTimer(closeGrace)
-		defer grace.Stop()
-		select {
-		case <-l.readDone:
-		case <-l.session.done:
-		case <-grace.C:
-		}
+// writeFailed closes the socket, and says whether reading ended by itself and so is the cause: a read error fails writes
+// too, and a peer that is gone may have left a close frame behind, which is still to be read.
+func (l *link) writeFailed(err error) (readEnded bool) {
+	defer l.socket.Close()
+	select {
+	case <-l.readDone:
+		return true
+	default:
 	}
-	_ = l.socket.Close()
+	if isTimeout(err) {
+		return false
+	}
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-l.readDone:
+		return true
+	case <-l.session.done:
+	case <-grace.C:
+	}
+	return false
 }
 
 // finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, a short

@@ -251,16 +251,21 @@ func (h *hub) fanOut(r *room, f *wire.Frame) {
 			fanOut++
 		}
 	}
-	if fanOut > 0 {
+	if len(r.members) > 0 {
 		h.cfg.metrics.MessageBroadcast(r.id, f.Size, fanOut)
 	}
 }
 
-// shutDown serves what was asked for before stop, and ends all sessions.
+// shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.
 func (h *hub) shutDown() {
 	h.timer.Stop()
-	for range len(h.requests) {
-		h.serve(<-h.requests)
+	for served := true; served; {
+		select {
+		case r := <-h.requests:
+			h.serve(r)
+		default:
+			served = false
+		}
 	}
 	for _, s := range h.sessions {
 		h.end(s, shutDown, ErrServerClosed)

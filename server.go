@@ -94,6 +94,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusInternalServerError)
 		return
 	case err != nil:
+		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
 		answer(w, http.StatusUnauthorized)
 		return
 	case !s.hub.contain("CheckOrigin", connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
@@ -110,7 +111,10 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	socket := &wire.Socket{}
 	ws, err := s.upgrader.Upgrade(&wire.Hijacker{ResponseWriter: w, Socket: socket}, r, nil)
 	if err != nil {
-		return // the upgrader has answered, or there is nobody to answer
+		if !errors.As(err, &websocket.HandshakeError{}) { // refuse has logged those
+			s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
+		}
+		return
 	}
 	socket.Upgraded()
 	s.hub.register(roomID, connectionID, newLink(s.hub, socket, ws))
@@ -118,6 +122,9 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // refuse answers a request that does not become a WebSocket.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
+	if status == http.StatusMethodNotAllowed {
+		status = http.StatusBadRequest // to a client any request that is no upgrade is the same mistake
+	}
 	s.hub.limited.Warn("wspulse: upgrade refused", zap.Int("status", status), zap.String("remoteAddr", r.RemoteAddr), zap.Error(reason))
 	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
 	answer(w, status)
@@ -228,6 +235,11 @@ func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
 	case err := <-reply:
 		return err
 	case <-h.done:
+	}
+	select {
+	case err := <-reply: // served before the hub ended
+		return err
+	default:
 		return ErrConnectionClosed
 	}
 }
