@@ -1,0 +1,416 @@
+package wspulse_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// patience bounds every wait on a real socket. It is long, since the machine may be busy, and reached only by a failure.
+const patience = 20 * time.Second
+
+// A netWorld is a server on real sockets. Tearing it down checks that it leaves no socket and no goroutine.
+type netWorld struct {
+	t        testing.TB
+	server   wspulse.Server
+	listener *netListener
+	http     *httptest.Server
+	before   int // goroutines before the server started
+}
+
+// newNetWorld starts a server on 127.0.0.1 that is torn down at the end of the test.
+func newNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
+	t.Helper()
+	w := unstartedNetWorld(t, options...)
+	w.http.Start()
+	t.Cleanup(w.tearDown)
+	return w
+}
+
+func newTLSWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
+	t.Helper()
+	w := unstartedNetWorld(t, options...)
+	w.http.StartTLS()
+	t.Cleanup(w.tearDown)
+	return w
+}
+
+func unstartedNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := &netListener{TCPListener: tcp.(*net.TCPListener)}
+	w := &netWorld{t: t, before: before, listener: listener, server: wspulse.NewServer(fromQuery, options...)}
+	w.http = httptest.NewUnstartedServer(w.server)
+	_ = w.http.Listener.Close()
+	w.http.Listener = listener
+	w.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	w.http.Config.ConnState = listener.track
+	return w
+}
+
+// tearDown closes the server, after which every socket that was upgraded must be closed at once, and every goroutine
+// must end soon.
+func (w *netWorld) tearDown() {
+	w.t.Helper()
+	w.server.Close()
+	if n := w.listener.upgradedAndOpen(); n > 0 {
+		w.t.Errorf("Server.Close returned with %d sockets open", n)
+	}
+	w.http.Close()
+	if n := w.listener.open.Load(); n > 0 {
+		w.t.Errorf("%d sockets were never closed", n)
+	}
+	w.noGoroutineLeft()
+}
+
+func (w *netWorld) noGoroutineLeft() {
+	w.t.Helper()
+	if !poll(func() bool { return runtime.NumGoroutine() <= w.before }) {
+		var stacks strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+		w.t.Errorf("%d goroutines left, %d before\n%s", runtime.NumGoroutine(), w.before, stacks.String())
+	}
+}
+
+// dial connects a gorilla client that reads when the test does.
+func (w *netWorld) dial(room, id string) *websocket.Conn {
+	w.t.Helper()
+	ws, err := w.tryDial(room, id)
+	if err != nil {
+		w.t.Fatalf("dial %s: %v", id, err)
+	}
+	w.t.Cleanup(func() { _ = ws.Close() })
+	return ws
+}
+
+func (w *netWorld) tryDial(room, id string) (*websocket.Conn, error) {
+	dialer := websocket.Dialer{
+		HandshakeTimeout: patience,
+		ReadBufferSize:   512,
+		WriteBufferSize:  512,
+		NetDialContext:   w.listener.dial,
+		TLSClientConfig:  &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a test certificate
+	}
+	ws, response, err := dialer.Dial("ws"+strings.TrimPrefix(w.http.URL, "http")+"/?room="+room+"&id="+id, nil)
+	if response != nil {
+		_ = response.Body.Close()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ws, ws.SetReadDeadline(time.Now().Add(3 * patience))
+}
+
+// session returns the session of that ID in the room, once it is there.
+func (w *netWorld) session(room, id string) wspulse.Connection {
+	w.t.Helper()
+	var session wspulse.Connection
+	eventually(w.t, id+" is in "+room, func() bool {
+		connections := w.server.GetConnections(room)
+		i := slices.IndexFunc(connections, func(c wspulse.Connection) bool { return c.ID() == id })
+		if i >= 0 {
+			session = connections[i]
+		}
+		return i >= 0
+	})
+	return session
+}
+
+// A netListener counts its connections and knows which of them were upgraded.
+type netListener struct {
+	*net.TCPListener
+	buffers  atomic.Int64 // of the kernel, in bytes, for connections to come; 0 leaves them alone
+	open     atomic.Int64
+	upgraded sync.Map // *netConn → nil
+}
+
+type netConn struct {
+	*net.TCPConn
+	listener *netListener
+	closed   atomic.Bool
+}
+
+func (l *netListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	l.open.Add(1)
+	if n := int(l.buffers.Load()); n > 0 {
+		_ = c.SetWriteBuffer(n)
+	}
+	return &netConn{TCPConn: c, listener: l}, nil
+}
+
+func (c *netConn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		defer c.listener.open.Add(-1)
+	}
+	return c.TCPConn.Close()
+}
+
+// track is the ConnState hook of the http.Server.
+func (l *netListener) track(c net.Conn, state http.ConnState) {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	if state == http.StateHijacked {
+		l.upgraded.Store(c, nil)
+	}
+}
+
+func (l *netListener) upgradedAndOpen() (n int) {
+	l.upgraded.Range(func(c, _ any) bool {
+		if !c.(*netConn).closed.Load() {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+func (l *netListener) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if n := int(l.buffers.Load()); n > 0 && err == nil {
+		_ = c.(*net.TCPConn).SetReadBuffer(n)
+	}
+	return c, err
+}
+
+// poll waits for a condition, within patience.
+func poll(condition func() bool) bool {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); ; <-tick.C {
+		if condition() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	if !poll(condition) {
+		t.Fatalf("not within %v: %s", patience, what)
+	}
+}
+
+// say sends a frame that has an event only.
+func say(ws *websocket.Conn, event string) error {
+	data, err := wspulse.JSONCodec.Encode(ev(event))
+	if err != nil {
+		return err
+	}
+	return ws.WriteMessage(websocket.TextMessage, data)
+}
+
+// hear reads one frame and compares its event.
+func hear(ws *websocket.Conn, want string) error {
+	_, data, err := ws.ReadMessage()
+	if err != nil {
+		return err
+	}
+	f, err := wspulse.JSONCodec.Decode(data)
+	if err == nil && f.Event != want {
+		err = fmt.Errorf("read %.100q, want %q", f.Event, want)
+	}
+	return err
+}
+
+// hearClose reads until the connection ends, which must be by that close frame.
+func hearClose(t *testing.T, ws *websocket.Conn, code int, reason string) {
+	t.Helper()
+	for {
+		_, _, err := ws.ReadMessage()
+		var closed *websocket.CloseError
+		if err != nil {
+			if !errors.As(err, &closed) || closed.Code != code || closed.Text != reason {
+				t.Errorf("peer read %v, want close %d %q", err, code, reason)
+			}
+			return
+		}
+	}
+}
+
+// onBothTransports runs a story over TCP and over TLS.
+func onBothTransports(t *testing.T, story func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld)) {
+	t.Run("tcp", func(t *testing.T) { story(t, newNetWorld) })
+	t.Run("tls", func(t *testing.T) { story(t, newTLSWorld) })
+}
+
+func TestSocket_JoinTalkLeave(t *testing.T) {
+	onBothTransports(t, func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld) {
+		left := make(chan error, 2)
+		w := newWorld(t,
+			wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { _ = c.Send(f) }),
+			wspulse.WithOnDisconnect(func(_ wspulse.Connection, err error) { left <- err }))
+		alice, bob := w.dial("r", "alice"), w.dial("r", "bob")
+		w.session("r", "alice")
+		w.session("r", "bob")
+		for _, step := range []error{
+			say(alice, "hello"), hear(alice, "hello"),
+			w.server.Broadcast("r", ev("all")), w.server.Send("bob", ev("one")),
+			hear(alice, "all"), hear(bob, "all"), hear(bob, "one"),
+			alice.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "bye"), time.Time{}),
+		} {
+			if step != nil {
+				t.Fatal(step)
+			}
+		}
+		if err := <-left; err != nil {
+			t.Errorf("a peer that leaves: %v", err)
+		}
+		hearClose(t, alice, 1001, "")
+		_ = bob.NetConn().Close()
+		if err := <-left; err == nil {
+			t.Error("a peer that is cut off: no error")
+		}
+	})
+}
+
+// A peer reads why its connection ends, also when it is sending a lot.
+func TestSocket_PeerReadsCloseNotReset(t *testing.T) {
+	ends := map[string]struct {
+		end    func(w *netWorld)
+		code   int
+		reason string
+	}{
+		"Connection.Close": {func(w *netWorld) { _ = w.session("r", "alice").Close() }, 1000, ""},
+		"Kick":             {func(w *netWorld) { _ = w.server.Kick("alice") }, 1000, "kicked"},
+		"duplicate":        {func(w *netWorld) { w.dial("r", "alice") }, 1000, "duplicate connection id"},
+		"Server.Close":     {func(w *netWorld) { w.server.Close() }, 1001, "server shutting down"},
+	}
+	onBothTransports(t, func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld) {
+		for name, tc := range ends {
+			t.Run(name, func(t *testing.T) {
+				var received atomic.Int64
+				w := newWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { received.Add(1) }))
+				alice := w.dial("r", "alice")
+				stopped := make(chan struct{})
+				go func() {
+					defer close(stopped)
+					for say(alice, strings.Repeat("x", 400)) == nil {
+					}
+				}()
+				eventually(t, "alice is being heard", func() bool { return received.Load() > 100 })
+				tc.end(w)
+				hearClose(t, alice, tc.code, tc.reason)
+				_ = alice.Close()
+				<-stopped
+			})
+		}
+	})
+}
+
+// What was queued before an orderly end is read before the close frame.
+func TestSocket_CloseWritesWhatIsQueued(t *testing.T) {
+	for name, tc := range map[string]struct {
+		end    func(w *netWorld, alice wspulse.Connection)
+		code   int
+		reason string
+	}{
+		"Connection.Close": {func(_ *netWorld, alice wspulse.Connection) { _ = alice.Close() }, 1000, ""},
+		"Server.Close":     {func(w *netWorld, _ wspulse.Connection) { go w.server.Close() }, 1001, "server shutting down"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const frames = 250
+			w := newNetWorld(t)
+			peer := w.dial("r", "alice")
+			alice := w.session("r", "alice")
+			for i := range frames {
+				if err := alice.Send(ev(fmt.Sprint(i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tc.end(w, alice)
+			for i := range frames {
+				if err := hear(peer, fmt.Sprint(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hearClose(t, peer, tc.code, tc.reason)
+		})
+	}
+}
+
+// A peer that sends until it has read the close frame, and answers it, sees the stream end rather than break.
+func TestSocket_EndsWithoutReset(t *testing.T) {
+	for name, tc := range map[string]struct {
+		end  func(w *netWorld)
+		code int
+	}{
+		"Connection.Close": {func(w *netWorld) { _ = w.session("r", "mallory").Close() }, 1000},
+		"Kick":             {func(w *netWorld) { _ = w.server.Kick("mallory") }, 1000},
+		"Server.Close":     {func(w *netWorld) { go w.server.Close() }, 1001},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var received atomic.Int64
+			w := newNetWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { received.Add(1) }))
+			p := dialRaw(t, w)
+			told, stopped := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for more := true; more; {
+					p.write(masked(finText, `{"event":"more"}`))
+					select {
+					case <-told:
+						more = false
+					default:
+					}
+				}
+			}()
+			eventually(t, "the peer is being heard", func() bool { return received.Load() > 100 })
+			tc.end(w)
+			first, payload, err := p.next()
+			close(told)
+			<-stopped
+			if err != nil || first != finClose || int(binary.BigEndian.Uint16([]byte(payload))) != tc.code {
+				t.Fatalf("peer read %#x %q (%v), want close %d", first, payload, err, tc.code)
+			}
+			p.write(masked(finClose, payload))
+			p.expectEnd()
+		})
+	}
+}
+
+// The peer sends the whole of a message that is far too large before it reads anything.
+func TestSocket_OversizedMessageReads1009(t *testing.T) {
+	onBothTransports(t, func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld) {
+		left := make(chan error, 1)
+		w := newWorld(t, wspulse.WithOnDisconnect(func(_ wspulse.Connection, err error) { left <- err }))
+		alice := w.dial("r", "alice")
+		if err := alice.WriteMessage(websocket.BinaryMessage, make([]byte, 4<<20)); err != nil {
+			t.Errorf("while sending: %v", err)
+		}
+		hearClose(t, alice, 1009, "")
+		if err := <-left; !errors.Is(err, websocket.ErrReadLimit) {
+			t.Errorf("OnDisconnect got %v", err)
+		}
+	})
+}
