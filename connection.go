@@ -151,7 +151,7 @@ func (l *link) receive(data []byte) (err error) {
 			l.hub.logPanic("OnMessage", s.id, v)
 		}
 	}()
-	if cfg.codec != JSONCodec {
+	if cfg.appender == nil {
 		data = bytes.Clone(data) // another codec's Payload may alias what it decodes
 	}
 	start := time.Now()
@@ -159,7 +159,7 @@ func (l *link) receive(data []byte) (err error) {
 	if err != nil {
 		if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
 			reason := zap.Error(err)
-			if cfg.codec != JSONCodec {
+			if cfg.appender == nil {
 				reason = zap.String("errorType", fmt.Sprintf("%T", err)) // its text may quote the message
 			}
 			entry.Write(s.field(), zap.Int("bytes", len(data)), reason)

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +24,23 @@ import (
 func inBubble(t *testing.T, story func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, story)
+}
+
+// ev is a frame that has an event only.
+func ev(event string) wspulse.Frame { return wspulse.Frame{Event: event} }
+
+// seq returns the numbers from first to last, with spaces between them.
+func seq(first, last int) string {
+	var words []string
+	for i := first; i <= last; i++ {
+		words = append(words, strconv.Itoa(i))
+	}
+	return strings.Join(words, " ")
+}
+
+// sorted returns the words in alphabetical order.
+func sorted(words string) string {
+	return strings.Join(slices.Sorted(slices.Values(strings.Fields(words))), " ")
 }
 
 // A world is a server on an in-memory network, and what its callbacks have said.
@@ -47,11 +67,14 @@ func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 	return w
 }
 
-// fromQuery is a ConnectFunc: /?room=R&id=I.
+// fromQuery is a ConnectFunc: /?room=R&id=I, or /?refuse, or /?panic.
 func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 	q := r.URL.Query()
-	if q.Has("refuse") {
+	switch {
+	case q.Has("refuse"):
 		return "", "", errors.New("secret reason")
+	case q.Has("panic"):
+		panic("secret value")
 	}
 	return q.Get("room"), q.Get("id"), nil
 }
@@ -68,18 +91,59 @@ func (w *world) dial(room, id string) *peer {
 // dialIdle connects a peer that reads only when the test does.
 func (w *world) dialIdle(room, id string) *peer {
 	w.t.Helper()
-	ws, response, err := w.upgrade("?room=" + room + "&id=" + id)
+	ws, response, err := w.upgrade("?room="+room+"&id="+id, nil)
 	if err != nil {
 		w.t.Fatalf("dial %s: %v (%v)", id, err, response)
 	}
+	synctest.Wait()
 	return &peer{t: w.t, ws: ws, closed: make(chan struct{})}
 }
 
-func (w *world) upgrade(query string) (*websocket.Conn, *http.Response, error) {
+// dialStalled connects a peer that does not read, and on which the server is stuck in writing the frame "plug".
+func (w *world) dialStalled(room, id string) *peer {
+	w.t.Helper()
+	p := w.dialIdle(room, id)
+	w.send(id, "plug")
+	synctest.Wait()
+	return p
+}
+
+// send sends frames that have an event only.
+func (w *world) send(id string, events ...string) {
+	w.t.Helper()
+	for _, event := range events {
+		w.must(w.server.Send(id, ev(event)))
+	}
+}
+
+// broadcast is send for a room.
+func (w *world) broadcast(room string, events ...string) {
+	w.t.Helper()
+	for _, event := range events {
+		w.must(w.server.Broadcast(room, ev(event)))
+	}
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// took compares the time since start.
+func (w *world) took(start time.Time, want time.Duration) {
+	w.t.Helper()
+	if got := time.Since(start); got != want {
+		w.t.Errorf("took %v, want %v", got, want)
+	}
+}
+
+func (w *world) upgrade(query string, header http.Header) (*websocket.Conn, *http.Response, error) {
 	dialer := websocket.Dialer{
 		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.listener.dial() },
 	}
-	return dialer.Dial("ws://server/"+query, nil)
+	return dialer.Dial("ws://server/"+query, header)
 }
 
 // connection returns the session of that ID in the room, or nil.
@@ -137,9 +201,50 @@ func (p *peer) send(events ...string) {
 			err = p.ws.WriteMessage(websocket.TextMessage, data)
 		}
 		if err != nil {
-			p.t.Fatalf("peer sends %s: %v", event, err)
+			p.t.Errorf("peer sends %s: %v", event, err)
 		}
 	}
+}
+
+// close sends a close frame; 1005 stands for one without a status.
+func (p *peer) close(code int) {
+	p.t.Helper()
+	if err := p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// mute makes the peer answer neither pings nor a close frame.
+func (p *peer) mute() {
+	p.ws.SetPingHandler(func(string) error { return nil })
+	p.ws.SetCloseHandler(func(int, string) error { return nil })
+}
+
+// readClose reads until the close frame, and then until the server closes the socket.
+func (p *peer) readClose() (code int) {
+	p.t.Helper()
+	var (
+		closed *websocket.CloseError
+		err    error
+	)
+	for err == nil {
+		_, _, err = p.ws.ReadMessage()
+	}
+	if !errors.As(err, &closed) {
+		p.t.Fatalf("peer read %v, want a close frame", err)
+	}
+	io.Copy(io.Discard, p.ws.NetConn())
+	return closed.Code
+}
+
+// readRaw reads n bytes from the socket, past gorilla.
+func (p *peer) readRaw(n int) []byte {
+	p.t.Helper()
+	buf := make([]byte, n)
+	if _, err := io.ReadFull(p.ws.NetConn(), buf); err != nil {
+		p.t.Fatal(err)
+	}
+	return buf
 }
 
 // drop cuts the connection without a close frame.
@@ -167,6 +272,16 @@ func (p *peer) expectClose(code int, reason string) {
 	}
 }
 
+// closeCode waits for the end of the connection and returns the code that the peer has read, or 0.
+func (p *peer) closeCode() int {
+	<-p.closed
+	var closed *websocket.CloseError
+	if errors.As(p.err, &closed) {
+		return closed.Code
+	}
+	return 0
+}
+
 // A journal collects words from many goroutines.
 type journal struct {
 	mu    sync.Mutex
@@ -186,6 +301,18 @@ func (j *journal) take() string {
 	words := j.words
 	j.words = nil
 	return strings.Join(words, " ")
+}
+
+// count returns how many of the words since the last take begin like that.
+func (j *journal) count(prefix string) (n int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, word := range j.words {
+		if strings.HasPrefix(word, prefix) {
+			n++
+		}
+	}
+	return n
 }
 
 // callbacks returns options that write each callback down: "alice:connect", "alice:message(hello)", "alice:drop(error)".

@@ -40,13 +40,14 @@ type serverConfig struct {
 	writeBufferSize int
 
 	codec       Codec
+	appender    appendEncoder // of JSONCodec; nil for another codec
 	logger      *zap.Logger
 	metrics     MetricsCollector
 	checkOrigin func(*http.Request) bool
 }
 
 func defaultConfig(connect ConnectFunc) *serverConfig {
-	return &serverConfig{
+	c := &serverConfig{
 		connect:         connect,
 		pingPeriod:      10 * time.Second,
 		pongWait:        30 * time.Second,
@@ -55,10 +56,18 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		sendBufferSize:  256,
 		readBufferSize:  1024,
 		writeBufferSize: 1024,
-		codec:           JSONCodec,
 		logger:          zap.NewNop(),
 		metrics:         NoopCollector{},
 		checkOrigin:     func(*http.Request) bool { return true },
+	}
+	c.setCodec(JSONCodec)
+	return c
+}
+
+func (c *serverConfig) setCodec(codec Codec) {
+	c.codec, c.appender = codec, nil
+	if codec == JSONCodec {
+		c.appender, _ = codec.(appendEncoder)
 	}
 }
 
@@ -176,7 +185,7 @@ func WithCodec(codec Codec) ServerOption {
 	if t := codec.FrameType(); t != TextMessage && t != BinaryMessage {
 		panic(fmt.Sprintf("wspulse: WithCodec: FrameType %d is neither TextMessage (1) nor BinaryMessage (2)", t))
 	}
-	return func(c *serverConfig) { c.codec = codec }
+	return func(c *serverConfig) { c.setCodec(codec) }
 }
 
 // WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for the

@@ -152,7 +152,7 @@ func (s *server) Broadcast(roomID string, f Frame) error {
 	if stopping {
 		return ErrServerClosed
 	}
-	frame, err := encode(s.cfg.codec, f)
+	frame, err := s.cfg.encode(f)
 	if err != nil || room == nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (s *session) Send(f Frame) error {
 	if s.ended() {
 		return ErrConnectionClosed
 	}
-	frame, err := encode(s.hub.cfg.codec, f)
+	frame, err := s.hub.cfg.encode(f)
 	if err != nil {
 		return err
 	}
@@ -190,28 +190,27 @@ func (s *session) sweep() {
 
 func (s *session) dropped() { s.hub.cfg.metrics.FrameDropped(s.room.id, s.id) }
 
-// An appendEncoder is a codec that can leave room for a WebSocket header before what it encodes.
+// An appendEncoder leaves room for a WebSocket header before what it encodes. JSONCodec is one.
 type appendEncoder interface {
 	AppendEncode(dst []byte, f Frame) ([]byte, error)
 }
 
 // encode makes the frame that goes on the wire.
-func encode(codec Codec, f Frame) (*wire.Frame, error) {
-	appender, ok := codec.(appendEncoder)
-	if !ok {
-		data, err := codec.Encode(f)
+func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
+	if c.appender == nil {
+		data, err := c.codec.Encode(f)
 		if err != nil {
 			return nil, err
 		}
-		return wire.New(codec.FrameType(), data), nil
+		return wire.New(c.codec.FrameType(), data), nil
 	}
 	const envelope = 40 // bytes that JSONCodec puts around the three fields, and some
 	buf := make([]byte, wire.HeaderSize, wire.HeaderSize+envelope+len(f.ID)+len(f.Event)+len(f.Payload))
-	buf, err := appender.AppendEncode(buf, f)
+	buf, err := c.appender.AppendEncode(buf, f)
 	if err != nil {
 		return nil, err
 	}
-	return wire.Seal(codec.FrameType(), buf), nil
+	return wire.Seal(TextMessage, buf), nil
 }
 
 // A gate lets the read pump into callbacks until it is shut, and says when nobody is inside any more.

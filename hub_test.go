@@ -1,0 +1,228 @@
+package wspulse
+
+import (
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+	"weak"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// newQuietHub returns a hub that does not run, with sessions that nobody reads.
+func newQuietHub(members, buffer int, metrics MetricsCollector) (*hub, []*session) {
+	cfg := defaultConfig(func(*http.Request) (string, string, error) { return "", "", nil })
+	cfg.metrics, cfg.sendBufferSize = metrics, buffer
+	h := newHub(cfg)
+	var sessions []*session
+	for i := range members {
+		s := &session{hub: h, id: string(rune('a' + i)), send: make(chan *wire.Frame, buffer), done: make(chan struct{})}
+		h.join(s, "r")
+		sessions = append(sessions, s)
+	}
+	return h, sessions
+}
+
+// A dropCounter counts lost frames.
+type dropCounter struct {
+	NoopCollector
+	dropped, reached atomic.Int64
+}
+
+func (m *dropCounter) FrameDropped(_, _ string)            { m.dropped.Add(1) }
+func (m *dropCounter) MessageBroadcast(_ string, _, n int) { m.reached.Add(int64(n)) }
+
+func TestFanOut_AllocatesNothing(t *testing.T) {
+	h, _ := newQuietHub(100, 4, NoopCollector{})
+	f := wire.New(TextMessage, []byte("{}"))
+	if n := testing.AllocsPerRun(100, func() { h.fanOut(h.rooms["r"], f) }); n != 0 {
+		t.Errorf("%v allocations for a broadcast to 100 members", n)
+	}
+}
+
+// The frame and its bytes; in particular, no log field is made for a frame.
+func TestSend_AllocatesTheFrameOnly(t *testing.T) {
+	_, sessions := newQuietHub(1, 1, NoopCollector{})
+	if n := testing.AllocsPerRun(100, func() { _ = sessions[0].Send(Frame{Event: "hello"}) }); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// However hard Sends fight for the buffer, a broadcast evicts a bounded number of frames, and every frame is accounted for.
+func TestFanOut_RacingSendsDoNotHoldTheHub(t *testing.T) {
+	m := &dropCounter{}
+	h, sessions := newQuietHub(1, 1, m)
+	s, f := sessions[0], wire.New(TextMessage, []byte("{}"))
+	var (
+		senders sync.WaitGroup
+		offered atomic.Int64
+		stop    atomic.Bool
+	)
+	for range 4 {
+		senders.Go(func() {
+			for !stop.Load() {
+				_ = s.offer(f)
+				offered.Add(1)
+			}
+		})
+	}
+	const broadcasts = 5000
+	for range broadcasts {
+		before := m.reached.Load()
+		h.fanOut(h.rooms["r"], f)
+		if n := m.reached.Load() - before; n > 1 {
+			t.Fatalf("one member was counted %d times", n)
+		}
+	}
+	stop.Store(true)
+	senders.Wait()
+	if sum := m.dropped.Load() + int64(len(s.send)); sum != offered.Load()+broadcasts {
+		t.Errorf("%d lost or queued, %d sent", sum, offered.Load()+broadcasts)
+	}
+}
+
+// A broadcast that cannot get in counts as lost, not as a recipient.
+func TestFanOut_EvictionsAreBounded(t *testing.T) {
+	m := &dropCounter{}
+	h, sessions := newQuietHub(1, 1, nil)
+	s := sessions[0]
+	sends := &refill{m, s, 0}
+	h.cfg.metrics = sends
+	f := wire.New(TextMessage, []byte("{}"))
+	s.send <- f
+	h.fanOut(h.rooms["r"], f)
+	if dropped := m.dropped.Load(); m.reached.Load() != 0 || dropped > 100 || dropped+1 != 2+sends.won {
+		t.Errorf("%d dropped, %d reached, %d sent", dropped, m.reached.Load(), 2+sends.won)
+	}
+}
+
+// refill is a Send that always wins the place of an evicted frame.
+type refill struct {
+	*dropCounter
+	s   *session
+	won int64
+}
+
+func (m *refill) FrameDropped(room, id string) {
+	m.dropCounter.FrameDropped(room, id)
+	select {
+	case m.s.send <- wire.New(TextMessage, nil):
+		m.won++
+	default:
+	}
+}
+
+// A Send that races the end of its session is counted as lost, by whichever of the two comes second.
+func TestSession_SendRacesTheEnd(t *testing.T) {
+	m := &dropCounter{}
+	h, _ := newQuietHub(0, 8, m)
+	f := wire.New(TextMessage, []byte("{}"))
+	for round := range int64(2000) {
+		s := &session{hub: h, room: &room{id: "r"}, send: make(chan *wire.Frame, 8), done: make(chan struct{})}
+		var senders sync.WaitGroup
+		for range 2 {
+			senders.Go(func() {
+				for range 4 {
+					if err := s.offer(f); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		s.discard()
+		senders.Wait()
+		if n := m.dropped.Load() - 8*round; n != 8 || len(s.send) != 0 {
+			t.Fatalf("%d of 8 frames counted, %d queued", n, len(s.send))
+		}
+	}
+}
+
+// A Send that waits for the hub while the server closes says what became of its frame.
+func TestSession_SendInTurnRacesTheEndOfTheHub(t *testing.T) {
+	for range 200 {
+		m := &dropCounter{}
+		h, sessions := newQuietHub(1, 1, m)
+		s := sessions[0]
+		s.room.pending.Add(1) // as if a broadcast were on its way
+		go h.run()
+		result := make(chan error)
+		go func() { result <- s.Send(Frame{}) }()
+		go h.stop()
+		err := <-result
+		<-h.done
+		if taken := m.dropped.Load() > 0; taken != (err == nil) {
+			t.Fatalf("the session took the frame: %v, but Send returned %v", taken, err)
+		}
+	}
+}
+
+func TestGate(t *testing.T) {
+	left := func(g *gate) bool {
+		select {
+		case <-g.left:
+			return true
+		default:
+			return false
+		}
+	}
+	g := &gate{left: make(chan struct{})}
+	if g.enter() {
+		t.Error("a second one got in")
+	}
+	g.leave()
+	if !g.enter() || left(g) {
+		t.Error("an open gate is shut")
+	}
+	g.shut()
+	if left(g) {
+		t.Error("somebody is still inside")
+	}
+	g.leave()
+	g.shut()
+	if !left(g) || g.enter() {
+		t.Error("a shut gate is open")
+	}
+	for range 1000 { // whoever comes second closes left, once
+		g = &gate{left: make(chan struct{})}
+		var both sync.WaitGroup
+		both.Go(g.leave)
+		both.Go(g.shut)
+		both.Wait()
+		<-g.left
+	}
+}
+
+// Nothing of the server keeps a session that has ended.
+func TestHub_EndedSessionsAreCollected(t *testing.T) {
+	h, sessions := newQuietHub(5, 4, NoopCollector{})
+	go h.run()
+	t.Cleanup(h.stop)
+	var gone []weak.Pointer[session]
+	for _, i := range []int{0, 2, 4} { // the first, one in the middle, the last
+		h.requestEnd(sessions[i], kicked)
+		gone = append(gone, weak.Make(sessions[i]))
+		sessions[i] = nil
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		runtime.GC()
+		left := 0
+		for _, p := range gone {
+			if p.Value() != nil {
+				left++
+			}
+		}
+		if left == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d sessions are still reachable", left)
+		}
+	}
+	if len(h.members("r")) != 2 || sessions[1].ended() || sessions[3].ended() {
+		t.Error("the others are gone too")
+	}
+	runtime.KeepAlive(sessions)
+}

@@ -1,0 +1,176 @@
+package wspulse_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// newLoggedWorld is newWorld with a logger whose lines the test sees.
+func newLoggedWorld(t *testing.T, level zapcore.Level, options ...wspulse.ServerOption) (*world, *observer.ObservedLogs) {
+	core, logs := observer.New(level)
+	return newWorld(t, append(options, wspulse.WithLogger(zap.New(core)))...), logs
+}
+
+// lines formats what was logged since the last time: a level for each line.
+func lines(logs *observer.ObservedLogs) string {
+	var levels []string
+	for _, entry := range logs.TakeAll() {
+		levels = append(levels, entry.Level.String())
+	}
+	return strings.Join(levels, " ")
+}
+
+func TestLog_InfoForStartAndStop(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, logs := newLoggedWorld(t, zap.InfoLevel, wspulse.WithResumeWindow(time.Minute))
+		if got := lines(logs); got != "info" {
+			t.Errorf("at the start: %q", got)
+		}
+		w.dial("r", "alice").drop()
+		w.dial("r", "alice")
+		w.must(w.server.Kick("alice"))
+		if got := lines(logs); got != "" {
+			t.Errorf("for the life of a connection: %q", got)
+		}
+		w.server.Close()
+		w.server.Close()
+		if got := lines(logs); got != "info" {
+			t.Errorf("at the end: %q", got)
+		}
+	})
+}
+
+func TestLog_DebugForTheLifeOfAConnection(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, logs := newLoggedWorld(t, zap.DebugLevel, wspulse.WithResumeWindow(time.Minute))
+		lines(logs)
+		for _, step := range []func(){
+			func() { w.dial("r", "alice").drop() }, // opened, suspended
+			func() { w.dial("r", "alice") },        // resumed
+			func() { w.server.Kick("alice") },      // ended
+		} {
+			step()
+			synctest.Wait()
+			entries := logs.All()
+			if len(entries) == 0 || strings.Trim(lines(logs), "debug ") != "" {
+				t.Errorf("logged %v", entries)
+			}
+			for _, entry := range entries {
+				if !strings.Contains(fmt.Sprint(entry.ContextMap()), "alice") {
+					t.Errorf("%q does not say which connection", entry.Message)
+				}
+			}
+		}
+	})
+}
+
+func TestLog_NothingForEachFrame(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, logs := newLoggedWorld(t, zap.DebugLevel, wspulse.WithSendBufferSize(1))
+		alice := w.dial("r", "alice")
+		w.dialStalled("r", "slow")
+		synctest.Wait()
+		lines(logs)
+		for i := range 100 {
+			alice.send("hello")
+			w.broadcast("r", fmt.Sprint(i)) // is lost for slow, but for the last one
+			w.server.Send("alice", ev("one"))
+			w.server.Send("slow", ev("refused"))
+		}
+		synctest.Wait()
+		if got := lines(logs); got != "" {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+func TestLog_WarnForUpgradesRefusedByTheServerIsRateLimited(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, logs := newLoggedWorld(t, zap.WarnLevel, wspulse.WithCheckOrigin(func(*http.Request) bool { return false }))
+		for range 3 {
+			for range 100 {
+				w.upgrade("?room=r&id=alice", nil)
+			}
+			synctest.Wait()
+			if got := lines(logs); got != "warn" {
+				t.Errorf("logged %q", got)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// quotingCodec is a codec such as there are many: its errors quote what they cannot decode.
+type quotingCodec struct{ wspulse.Codec }
+
+func (quotingCodec) Decode(data []byte) (wspulse.Frame, error) {
+	return wspulse.Frame{}, fmt.Errorf("parsing %q: invalid syntax", data)
+}
+
+func TestLog_NeverPayloadsNorCredentials(t *testing.T) {
+	for name, tc := range map[string]struct {
+		option wspulse.ServerOption
+		story  func(w *world, alice *peer)
+	}{
+		"frames": {wspulse.WithOnMessage(nil), func(w *world, alice *peer) {
+			alice.send("secret")
+			w.send("alice", "secret")
+			w.broadcast("r", "secret")
+		}},
+		"frames that are lost": {wspulse.WithSendBufferSize(1), func(w *world, alice *peer) {
+			alice.drop()
+			w.send("alice", "secret")
+			w.server.Send("alice", ev("secret"))
+			w.broadcast("r", "secret")
+		}},
+		"frames that cannot be encoded": {wspulse.WithOnMessage(nil), func(w *world, _ *peer) {
+			w.server.Send("alice", wspulse.Frame{Payload: []byte("secret")})
+		}},
+		"malformed messages": {wspulse.WithOnConnect(nil), func(_ *world, alice *peer) {
+			alice.ws.WriteMessage(websocket.TextMessage, []byte(`{"event":secret}`))
+		}},
+		"malformed messages of another codec": {wspulse.WithCodec(quotingCodec{wspulse.JSONCodec}), func(_ *world, alice *peer) {
+			alice.send("secret")
+		}},
+		"messages that are too large": {wspulse.WithMaxMessageSize(5), func(_ *world, alice *peer) {
+			alice.send("secret")
+		}},
+		"messages whose handler panics": {wspulse.WithOnMessage(explode("oops")), func(_ *world, alice *peer) {
+			alice.send("secret")
+		}},
+		"requests": {wspulse.WithCheckOrigin(func(r *http.Request) bool { return r.Header.Get("Cookie") == "" }),
+			func(w *world, _ *peer) {
+				credentials := http.Header{"Authorization": {"Bearer secret"}, "Cookie": {"session=secret"}}
+				w.upgrade("?room=r&id=bob&token=secret", credentials)
+				w.upgrade("?refuse&token=secret", credentials)
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w, logs := newLoggedWorld(t, zap.DebugLevel, wspulse.WithResumeWindow(time.Minute), tc.option)
+				tc.story(w, w.dial("r", "alice"))
+				synctest.Wait()
+				w.server.Close()
+				for _, entry := range logs.All() {
+					if line := fmt.Sprint(entry.Message, entry.ContextMap()); strings.Contains(line, "secret") {
+						t.Errorf("logged %s", line)
+					}
+				}
+				if logs.Len() == 0 {
+					t.Error("nothing was logged")
+				}
+			})
+		})
+	}
+}
