@@ -1,6 +1,6 @@
-# Every target works from a fresh clone with Go and make alone, but for `browser`, which needs Chromium.
+# Every target works from a fresh checkout with Go, make and a C compiler (for the race detector); `browser` needs Chromium.
 
-MODULES := $(sort $(patsubst %/go.mod,%,$(shell git ls-files 'go.mod' '*/go.mod')))
+MODULES := $(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/*/go.mod)))))
 # What `test` and `cover` run. The browser test has a target of its own.
 TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
 
@@ -12,7 +12,7 @@ STRESS ?= 1m
 FUZZTIME ?= 10s
 
 # $(call each,MODULES,COMMAND): COMMAND in each module, without the workspace, so that the replace lines are tested too.
-each = @set -e; for module in $(1); do echo "# $$module"; (cd $$module && GOWORK=off $(2)); done
+each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && GOWORK=off $(2)); done
 
 .PHONY: help check format tidy vet lint test stress cover bench fuzz browser vuln chat
 
@@ -22,7 +22,7 @@ help: ## list the targets
 check: format tidy vet lint test ## format, tidy, vet, lint, test
 
 format: ## fail on files that gofmt would change
-	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 
 tidy: ## fail on modules that go mod tidy would change
@@ -50,7 +50,7 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 	@set -e; for module in $(TESTED); do (cd $$module && export GOWORK=off; \
 	go list ./... | while read -r package; do \
 	go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
-	echo "# $$package $$target"; \
+	echo "== $$package $$target"; \
 	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
 	done || exit 1; done) || exit 1; done
 

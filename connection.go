@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -87,6 +86,7 @@ func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connecti
 	if prev != nil {
 		<-prev
 	}
+	l.readErr = errGoexit // until reading has ended in another way
 	l.run(name, opening)
 	l.readErr = l.read()
 }
@@ -99,16 +99,20 @@ func (l *link) run(name string, opening func(Connection)) {
 	}
 }
 
-// readEnded tells the write pump. With nobody there to read a farewell it closes the socket, which frees a write in
-// progress; otherwise that write gets the time that a farewell would.
+// readEnded tells the write pump, which closes the socket. A write in progress gets as long as there is somebody to read
+// it: no time, or that of a farewell.
 func (l *link) readEnded() {
 	l.gate.shut()
-	if l.farewell == nil {
-		_ = l.socket.Close()
-	} else {
-		_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(closeGrace))
-	}
 	close(l.readDone)
+	_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(l.farewellWait()))
+}
+
+// farewellWait is how long a peer whose reading has ended may keep the write pump. Once readDone is closed.
+func (l *link) farewellWait() time.Duration {
+	if l.farewell == nil {
+		return 0
+	}
+	return min(closeGrace, l.hub.cfg.writeWait)
 }
 
 func (l *link) read() error {
@@ -206,6 +210,9 @@ func (l *link) explain(err error) error {
 		panicked *PanicError
 	)
 	switch {
+	case errors.As(err, &panicked):
+		l.farewell = wire.Close(websocket.CloseInternalServerErr, "")
+		return err
 	case errors.As(err, &closed):
 		if closed.Code == websocket.CloseAbnormalClosure {
 			return err // the stream ended without a close frame
@@ -215,9 +222,6 @@ func (l *link) explain(err error) error {
 		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
 			return nil
 		}
-		return err
-	case errors.As(err, &panicked):
-		l.farewell = wire.Close(websocket.CloseInternalServerErr, "")
 		return err
 	case errors.Is(err, websocket.ErrReadLimit):
 		l.farewell = wire.Close(websocket.CloseMessageTooBig, "")
@@ -240,66 +244,71 @@ func (l *link) explain(err error) error {
 // writePump is the only writer of the socket. It ends when the session or the link does, and sees to it that the link
 // then departs and the socket is closed.
 func (l *link) writePump() {
-	s := l.session
+	defer l.socket.Close()
 	err := l.write()
-	if err != nil && l.writeFailed(err) {
-		err = nil
-	}
-	select {
-	case <-s.done:
-		l.finish(err)
-		return
-	case <-l.readDone:
-	}
-	if err == nil {
-		err = l.readErr
-	}
-	// The hub has to know before the peer does: it may be back at once.
-	select {
-	case l.hub.departures <- departure{link: l, err: err}:
-	case <-s.done:
-		s.discard()
-	}
-	if l.farewell != nil {
-		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	switch {
+	case err != nil && !l.readEndsToo(err):
+		_ = l.socket.Close()
+		l.gate.shut() // the read pump may be in a callback for as long as that likes
+		l.depart(err)
+	case err == nil && l.session.ended():
+		l.finish()
+	default:
+		l.depart(l.readErr)
+		if l.farewell != nil {
+			l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+		}
 	}
 }
 
-// write writes frames, pongs and pings until the session ends, reading ends (both nil) or a write fails.
+// depart hands the link to the hub, which has to know before the peer reads a farewell: it may be back at once.
+func (l *link) depart(err error) {
+	select {
+	case l.hub.departures <- departure{link: l, err: err}:
+	case <-l.session.done:
+		l.session.discard()
+	}
+}
+
+// write writes frames, pongs and pings until the session or reading ends (both nil) or a write fails.
 func (l *link) write() error {
 	s := l.session
 	ping := time.NewTicker(l.hub.cfg.pingPeriod)
 	defer ping.Stop()
-	for len(s.unsent) > 0 && !s.ended() {
-		if err := l.writeFrames(s.leftOver(), l.writeDeadline()); err != nil {
-			return err
+	var err error
+	for err == nil && !l.over() {
+		if f := s.leftOver(); f != nil {
+			err = l.writeFrames(f)
+			continue
 		}
-	}
-	for !s.ended() {
-		var err error
 		select {
 		case f := <-s.send:
-			err = l.writeFrames(f, l.writeDeadline())
+			err = l.writeFrames(f)
 		case pong := <-l.pongs:
-			err = l.writeControl(pong, l.writeDeadline())
+			err = l.writeControl(pong)
 		case <-ping.C:
-			err = l.writeControl(pingFrame, l.writeDeadline())
+			err = l.writeControl(pingFrame)
 		case <-l.readDone:
-			return nil
 		case <-s.done:
-			return nil
-		}
-		if err != nil {
-			return err
 		}
 	}
-	return nil
+	return err
 }
 
-// writeFailed closes the socket, and says whether reading ended by itself and so is the cause: a read error fails writes
-// too, and a peer that is gone may have left a close frame behind, which is still to be read.
-func (l *link) writeFailed(err error) (readEnded bool) {
-	defer l.socket.Close()
+// over says that the session or reading has ended.
+func (l *link) over() bool {
+	select {
+	case <-l.session.done:
+	case <-l.readDone:
+	default:
+		return false
+	}
+	return true
+}
+
+// readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
+// writes too, and a peer that is gone may have left a close frame behind, which is still to be read.
+func (l *link) readEndsToo(err error) bool {
 	select {
 	case <-l.readDone:
 		return true
@@ -320,36 +329,48 @@ func (l *link) writeFailed(err error) (readEnded bool) {
 }
 
 // finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, a short
-// chance to answer it. It does nothing but count what is lost when a write has failed before.
-func (l *link) finish(err error) {
+// chance to answer it.
+func (l *link) finish() {
 	s := l.session
+	var err error
 	for err == nil && s.ending.flush {
 		f := s.next()
 		if f == nil {
 			break
 		}
-		err = l.writeFrames(f, s.flushBy)
+		err = l.writeFrames(f)
 	}
 	s.discard()
-	if err == nil {
-		err = l.writeControl(s.ending.closeFrame, s.flushBy)
+	if err != nil || l.writeControl(s.ending.closeFrame) != nil {
+		return
 	}
-	if err == nil {
-		grace := time.NewTimer(closeGrace)
-		defer grace.Stop()
-		select {
-		case <-l.readDone:
-		case <-grace.C:
-		}
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-l.readDone:
+	case <-grace.C:
 	}
-	_ = l.socket.Close()
 }
 
-func (l *link) writeDeadline() time.Time { return time.Now().Add(l.hub.cfg.writeWait) }
+// setWriteDeadline sets the deadline of the next write: writeWait from now on, or from the end of the session on. Once
+// reading has ended it is that of readEnded; looking at readDone last makes that hold whenever it ends.
+func (l *link) setWriteDeadline() error {
+	s, now := l.session, time.Now()
+	if s.ended() {
+		return l.socket.Conn.SetWriteDeadline(s.flushBy)
+	}
+	err := l.socket.Conn.SetWriteDeadline(now.Add(l.hub.cfg.writeWait))
+	select {
+	case <-l.readDone:
+		err = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
+	default:
+	}
+	return err
+}
 
 // writeFrames writes first and what is queued behind it in one go. What the socket did not accept whole stays with the
 // session, for its next link.
-func (l *link) writeFrames(first *wire.Frame, deadline time.Time) error {
+func (l *link) writeFrames(first *wire.Frame) error {
 	s, cfg := l.session, l.hub.cfg
 	batch := l.hub.batches.Get()
 	defer l.hub.batches.Put(batch)
@@ -361,7 +382,7 @@ func (l *link) writeFrames(first *wire.Frame, deadline time.Time) error {
 		}
 		batch.Add(f)
 	}
-	err := l.socket.Conn.SetWriteDeadline(deadline)
+	err := l.setWriteDeadline()
 	sent := 0
 	if err == nil {
 		sent, err = batch.FlushTo(l.socket.Conn)
@@ -377,8 +398,8 @@ func (l *link) writeFrames(first *wire.Frame, deadline time.Time) error {
 	return nil
 }
 
-func (l *link) writeControl(f *wire.Frame, deadline time.Time) error {
-	if err := l.socket.Conn.SetWriteDeadline(deadline); err != nil {
+func (l *link) writeControl(f *wire.Frame) error {
+	if err := l.setWriteDeadline(); err != nil {
 		return err
 	}
 	_, err := l.socket.Conn.Write(f.Bytes)
@@ -390,9 +411,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-var pingFrame = wire.Ping()
-
-// newReadBuffers returns a pool of the buffers that messages are read into.
-func newReadBuffers() *sync.Pool {
-	return &sync.Pool{New: func() any { return new(bytes.Buffer) }}
-}
+var (
+	pingFrame = wire.Ping()
+	errGoexit = errors.New("wspulse: a callback ended its goroutine")
+)

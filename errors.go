@@ -37,9 +37,3 @@ type PanicError struct {
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("wspulse: panic in OnMessage: %v", e.Value)
 }
-
-// Unwrap returns the value that was passed to panic when that is an error, and nil otherwise.
-func (e *PanicError) Unwrap() error {
-	err, _ := e.Value.(error)
-	return err
-}

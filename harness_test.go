@@ -210,7 +210,7 @@ func (p *peer) send(events ...string) {
 func (p *peer) close(code int) {
 	p.t.Helper()
 	if err := p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{}); err != nil {
-		p.t.Fatal(err)
+		p.t.Error(err)
 	}
 }
 
@@ -242,7 +242,7 @@ func (p *peer) readRaw(n int) []byte {
 	p.t.Helper()
 	buf := make([]byte, n)
 	if _, err := io.ReadFull(p.ws.NetConn(), buf); err != nil {
-		p.t.Fatal(err)
+		p.t.Error(err)
 	}
 	return buf
 }

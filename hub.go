@@ -1,6 +1,7 @@
 package wspulse
 
 import (
+	"bytes"
 	"container/list"
 	"runtime/debug"
 	"sync"
@@ -23,7 +24,7 @@ type hub struct {
 	cfg         *serverConfig
 	limited     *zap.Logger // one line a second for each message
 	batches     *wire.BatchPool
-	readBuffers *sync.Pool
+	readBuffers *sync.Pool // of *bytes.Buffer
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
@@ -83,7 +84,7 @@ func newHub(cfg *serverConfig) *hub {
 			return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
 		})),
 		batches:       wire.NewBatchPool(cfg.writeBufferSize),
-		readBuffers:   newReadBuffers(),
+		readBuffers:   &sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		registrations: make(chan registration),
 		departures:    make(chan departure),
 		requests:      make(chan request, requestQueue),

@@ -75,7 +75,8 @@ func (c *serverConfig) setCodec(codec Codec) {
 //
 // For one connection no two callbacks run at once, and they run in the order OnConnect, OnMessage…, (OnTransportDrop,
 // OnTransportRestore, OnMessage…)…, OnDisconnect. None runs on the hub's goroutine: a callback may block and may call
-// any method of Server and Connection. While OnConnect blocks, outbound frames and heartbeats go on; messages wait.
+// any method of Server and Connection. While one blocks, outbound frames and the server's pings go on; what the peer
+// sends, its own pings included, waits.
 func WithOnConnect(fn func(Connection)) ServerOption {
 	return func(c *serverConfig) { c.onConnect = fn }
 }
@@ -127,7 +128,8 @@ func WithHeartbeat(pingPeriod, pongWait time.Duration) ServerOption {
 }
 
 // WithWriteWait sets how long a write to the peer may take before its transport is given up, and how long the frames
-// queued at Close may take. Default 10 s. Must be in (0, 30s].
+// queued at Close may take. One write takes what is queued, up to 64 frames or 64 KiB, or one larger frame. Default 10 s.
+// Must be in (0, 30s].
 func WithWriteWait(d time.Duration) ServerOption {
 	if d <= 0 || d > maxWriteWait {
 		panic(fmt.Sprintf("wspulse: WithWriteWait: %v is not in (0, %v]", d, maxWriteWait))

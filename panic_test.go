@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -24,7 +25,7 @@ func TestOnMessagePanic_EndsTheTransport(t *testing.T) {
 			if window > 0 {
 				option = wspulse.WithOnTransportDrop(note)
 			}
-			cause := errors.New("out of cheese")
+			cause := fmt.Errorf("out of cheese: %w", &websocket.CloseError{Code: 1000}) // not the peer's
 			w := newWorld(t, wspulse.WithResumeWindow(window), option, wspulse.WithOnMessage(explode(cause)))
 			bob, alice := w.dial("r", "bob"), w.dial("r", "alice")
 			alice.send("hello")

@@ -253,7 +253,7 @@ func TestErrors_Texts(t *testing.T) {
 		}
 	}
 	var panicked error = &wspulse.PanicError{Value: io.ErrUnexpectedEOF, Stack: []byte("stack")}
-	if text := panicked.Error(); !strings.HasPrefix(text, "wspulse: ") || !errors.Is(panicked, io.ErrUnexpectedEOF) {
+	if text := panicked.Error(); text != "wspulse: panic in OnMessage: unexpected EOF" || errors.Is(panicked, io.ErrUnexpectedEOF) {
 		t.Errorf("PanicError: %q", text)
 	}
 }

@@ -22,8 +22,7 @@ type Frame struct {
 	Event string
 
 	// Payload is the content, encoded as the Codec in use wants it: for
-	// JSONCodec any JSON value. Whoever passes a Frame on must not change
-	// the bytes afterwards.
+	// JSONCodec any JSON value.
 	Payload []byte
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +72,9 @@ func TestAPI_Errors(t *testing.T) {
 		{"POST", "/users/zoe/kick", "", nil, 404, "no user of that name"},
 		{"GET", "/rooms/cellar", "", nil, 404, "nobody in a room"},
 		{"GET", "/nothing", "", nil, 404, "nothing here"},
+		{"GET", "//nothing", "", nil, 404, "nothing here"},
+		{"GET", "/a/../b", "", nil, 404, "nothing here"},
+		{"GET", "/a/../stats", "", nil, 307, ""},
 		{"POST", "/join", `{"name":"","room":"lobby","secret":"` + secret + `"}`, nil, 400, "the name must have 1 to 24 characters"},
 		{"POST", "/join", `{"name":"ann","room":"` + strings.Repeat("ü", 25) + `","secret":"` + secret + `"}`, nil, 400, "the room must have 1 to 24"},
 		{"POST", "/join", `{"name":"<b>","room":"lobby","secret":"` + secret + `"}`, nil, 400, "the name may have letters"},
@@ -174,6 +180,45 @@ func TestSocket_OtherSitesAreRefused(t *testing.T) {
 		}
 		if _, _, err := h.Upgrade(path, http.Header{"Origin": {"http://127.0.0.1:8080"}}); err != nil {
 			t.Errorf("the page's own origin: %v", err)
+		}
+	})
+}
+
+func TestWeb_LoopbackAnswersToItsOwnNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := newHandler(open(t).chat)
+		for _, c := range []struct {
+			local, host string
+			misdirected bool
+		}{
+			{"127.0.0.1", "127.0.0.1:8080", false},
+			{"127.0.0.1", "LocalHost:8080", false},
+			{"127.0.0.1", "localhost", false},
+			{"::1", "[::1]:8080", false},
+			{"::1", "[::1]", false},
+			{"127.0.0.1", "evil.example:8080", true},
+			{"::1", "evil.example", true},
+			{"127.0.0.1", "127.0.0.1.evil.example:8080", true},
+			{"127.0.0.1", "localhost.evil.example", true},
+			{"127.0.0.1", "192.0.2.1:8080", true},
+			{"127.0.0.1", "", true},
+			{"192.0.2.1", "chat.example", false},
+		} {
+			for _, path := range []string{"/", "/stats", "/nothing", socketPath("ann", "lobby", secretOf("ann"))} {
+				local := &net.TCPAddr{IP: net.ParseIP(c.local), Port: 8080}
+				r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, local), "GET", path, nil)
+				r.Host = c.host
+				r.Header.Set("Origin", "http://"+c.host)
+				w := httptest.NewRecorder()
+				handler.ServeHTTP(w, r)
+				what := fmt.Sprintf("%s of host %q at %s", path, c.host, c.local)
+				if got := w.Code == http.StatusMisdirectedRequest; got != c.misdirected {
+					t.Errorf("%s got %d", what, w.Code)
+				}
+				if c.misdirected {
+					checkError(t, what, w.Body.String(), w.Header(), "no other host")
+				}
+			}
 		}
 	})
 }

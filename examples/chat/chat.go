@@ -85,6 +85,30 @@ func (c *chat) connect(r *http.Request) (roomID, connectionID string, err error)
 	return j.Room, j.Name, c.roster.arrive(j.Name, j.Secret, transport)
 }
 
+// serveSocket opens a socket. The name is not kept for one that connect has let in, and the server then refuses: for its
+// origin, or because it is no proper upgrade.
+func (c *chat) serveSocket(w http.ResponseWriter, r *http.Request) {
+	noted := &noter{ResponseWriter: w}
+	c.server.ServeHTTP(noted, r)
+	if noted.status != 0 && noted.status != http.StatusUnauthorized { // 401 is connect's own refusal
+		c.roster.refuse(r.URL.Query().Get("name"))
+	}
+}
+
+// A noter is a ResponseWriter that notes the status. It stays 0 when the connection is hijacked.
+type noter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (n *noter) WriteHeader(status int) {
+	n.status = status
+	n.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController, by which the server hijacks.
+func (n *noter) Unwrap() http.ResponseWriter { return n.ResponseWriter }
+
 // socketKey is the key of the net.Conn in a request's context.
 type socketKey struct{}
 

@@ -210,9 +210,11 @@ func TestChat_TakenNameIsRefused(t *testing.T) {
 func TestChat_NameIsKeptForASocketThatOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
-		path := socketPath("ann", "lobby", secretOf("ann"))
-		if status, _, _ := h.request("GET", path, ""); status != 400 {
-			t.Fatalf("a socket without an upgrade got %d, want 400", status)
+		if err := h.chat.roster.arrive("ann", secretOf("ann"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("bob")), ""); status != 401 {
+			t.Errorf("a socket with that name got %d, want 401", status)
 		}
 		wish := fmt.Sprintf(`{"name":"ann","room":"lobby","secret":%q}`, secretOf("bob"))
 		if status, _, _ := h.request("POST", "/join", wish); status != 409 {
@@ -223,6 +225,43 @@ func TestChat_NameIsKeptForASocketThatOpens(t *testing.T) {
 			t.Errorf("the name of a socket that did not open got %d, want 204", status)
 		}
 	})
+}
+
+func TestChat_RefusedSocketChangesNothing(t *testing.T) {
+	for what, header := range map[string][]string{
+		"no upgrade":     {},
+		"foreign origin": {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Origin", "http://evil.example"},
+		"old version":    {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "8"},
+		"no key":         {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t)
+			ann, bob := h.enter("ann", "lobby"), h.enter("bob", "lobby")
+			refused := func() {
+				t.Helper()
+				status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("ann")), "", header...)
+				if status != 400 && status != 403 {
+					t.Errorf("%s: got %d, want 400 or 403", what, status)
+				}
+			}
+			h.told(bob)
+			for range 2 {
+				refused()
+				ann.Write(`{"event":"drop"}`)
+				h.expect(bob, "away ann: ann(away) bob")
+				ann = h.enter("ann", "lobby")
+				h.expect(bob, "back ann: ann bob")
+			}
+			refused()
+			h.request("POST", "/users/ann/kick", "")
+			h.expect(bob, "left ann: bob")
+			refused()
+			wish := fmt.Sprintf(`{"name":"ann","room":"lobby","secret":%q}`, secretOf("another"))
+			if status, body, _ := h.request("POST", "/join", wish); status != 204 {
+				t.Errorf("%s: the name then got %d %s, want 204", what, status, body)
+			}
+		})
+	}
 }
 
 func TestChat_OpenedElsewhere(t *testing.T) {

@@ -23,17 +23,20 @@ func TestRun_ServesUntilItIsTold(t *testing.T) {
 	go func() { returned <- run(ctx, []string{"-addr", "127.0.0.1:0"}, printed, &log) }()
 
 	url := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(<-printed)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Errorf("the page got %s", response.Status)
+	for host, want := range map[string]int{"": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host // instead of that of the URL, unless it is empty
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("the page of host %q got %s, want %d", host, response.Status, want)
+		}
 	}
 	http.DefaultClient.CloseIdleConnections()
 	cancel()

@@ -37,9 +37,10 @@ type member struct {
 	secret    string
 	session   wspulse.Connection // nil until it begins
 	away      bool               // its transport is gone
-	arriving  int                // sockets that have been let in and have not opened
-	giveUp    time.Time          // on those
-	transport net.Conn           // of the last that was let in
+	transport net.Conn           // carries the session
+	arriving  int                // sockets that have been let in, and have neither opened nor been refused
+	arrival   net.Conn           // the last that was let in
+	giveUp    time.Time          // on those that arrive
 }
 
 // A presence is what members see of each other.
@@ -91,8 +92,17 @@ func (r *roster) arrive(name, secret string, transport net.Conn) error {
 	}
 	m.arriving++
 	m.giveUp = now.Add(arrivalTime)
-	m.transport = transport
+	m.arrival = transport
 	return nil
+}
+
+// refuse tells that a socket that was let in is not going to open.
+func (r *roster) refuse(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m := r.members[name]; m != nil && m.arriving > 0 {
+		m.arriving--
+	}
 }
 
 // begin tells that a session has begun, and says whether it may go on. OnConnect.
@@ -110,7 +120,7 @@ func (r *roster) begin(c wspulse.Connection) bool {
 		m.session = nil
 		r.tell("left", old)
 	}
-	m.session, m.away = c, false
+	m.session, m.away, m.transport = c, false, m.arrival
 	r.tell("joined", c)
 	return true
 }
@@ -145,7 +155,7 @@ func (r *roster) restore(c wspulse.Connection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m := r.opened(c); m != nil && m.session == c {
-		m.away = false
+		m.away, m.transport = false, m.arrival
 		r.tell("back", c)
 	}
 }

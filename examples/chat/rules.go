@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -75,4 +76,10 @@ func sameOrigin(r *http.Request) bool {
 	}
 	u, err := url.Parse(origin)
 	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// isLoopback says whether a Host header names this machine by localhost or by a loopback address, at any port.
+func isLoopback(host string) bool {
+	name := (&url.URL{Host: host}).Hostname()
+	return strings.EqualFold(name, "localhost") || net.ParseIP(name).IsLoopback()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"embed"
+	"net"
 	"net/http"
 	"path"
 	"time"
@@ -19,7 +20,7 @@ func newHandler(c *chat) http.Handler {
 	mux.Handle("GET /chat.js", asset("chat.js", "text/javascript; charset=utf-8"))
 	mux.Handle("GET /link.js", asset("link.js", "text/javascript; charset=utf-8"))
 	mux.Handle("GET /icon.svg", asset("icon.svg", "image/svg+xml"))
-	mux.Handle("GET /ws", c.server)
+	mux.HandleFunc("GET /ws", c.serveSocket)
 	mux.Handle("POST /join", endpoint(c.join))
 	mux.Handle("GET /rooms/{room}", endpoint(c.members))
 	mux.Handle("POST /rooms/{room}/announce", endpoint(c.announce))
@@ -32,7 +33,7 @@ func newHandler(c *chat) http.Handler {
 	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeError(w, &problem{http.StatusForbidden, "requests from other sites are refused"})
 	}))
-	return withHeaders(sameSite.Handler(withErrors(mux)))
+	return withHeaders(withLocalHost(sameSite.Handler(withErrors(mux))))
 }
 
 // asset serves an embedded file.
@@ -59,7 +60,22 @@ func withHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// withErrors gives the mux's own errors, 404 and 405, a JSON body. The Allow header of a 405 stays.
+// withLocalHost lets connections to a loopback address ask for localhost or a loopback address only. The page of a site
+// whose name has been made to resolve to this machine (DNS rebinding) names its own host, in Origin too, and would
+// otherwise be of the same origin.
+func withLocalHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		if ok && local.IP.IsLoopback() && !isLoopback(r.Host) {
+			writeError(w, &problem{http.StatusMisdirectedRequest, "this server is localhost, or a loopback address, and no other host"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withErrors gives the mux's own errors, 404 and 405, a JSON body. The Allow header of a 405 stays. A redirect to the
+// clean form of a path where there is nothing either is a 404 at once.
 func withErrors(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
@@ -72,11 +88,14 @@ func withErrors(mux *http.ServeMux) http.Handler {
 		if allow := d.header.Get("Allow"); allow != "" {
 			w.Header().Set("Allow", allow)
 		}
-		text := "there is nothing here"
-		if d.status == http.StatusMethodNotAllowed {
-			text = "the method is not allowed here"
+		p := &problem{d.status, "there is nothing here"}
+		switch {
+		case p.status == http.StatusMethodNotAllowed:
+			p.text = "the method is not allowed here"
+		case p.status < http.StatusBadRequest:
+			p.status = http.StatusNotFound
 		}
-		writeError(w, &problem{d.status, text})
+		writeError(w, p)
 	})
 }
 

@@ -1,0 +1,101 @@
+package wspulse_test
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// A callback that blocks does not keep a dead transport alive, once a write has found it out.
+func TestDrop_WhileOnMessageBlocks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), block)
+		alice := w.dial("r", "alice")
+		session := w.connection("r", "alice")
+		alice.send("hello")
+		alice.drop()
+		w.send("alice", "1")
+		w.send("alice", "2")
+		time.Sleep(5 * time.Second)
+		again := w.dial("r", "alice")
+		again.expect("1 2")
+		if w.connection("r", "alice") != session {
+			t.Error("the session was not resumed")
+		}
+		w.expect("alice:connect")
+		close(release)
+		w.expect("alice:drop(error=io: read/write on closed pipe) alice:restore")
+	})
+}
+
+func TestDrop_WhileOnConnectBlocks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := newWorld(t, wspulse.WithOnConnect(func(wspulse.Connection) { <-release }))
+		w.dial("r", "alice").drop()
+		time.Sleep(11 * time.Second) // the first ping after 10 s fails, and the peer gets a second to have said good-bye
+		synctest.Wait()
+		if w.connection("r", "alice") != nil {
+			t.Error("alice is still there")
+		}
+		w.expect("")
+		close(release)
+		w.expect("alice:disconnect(error=io: read/write on closed pipe)")
+	})
+}
+
+// A peer that closes and reads no more has departed within a second, however much is queued for it.
+func TestDrop_CloseByAPeerThatReadsNoMore(t *testing.T) {
+	for range 30 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+			alice := w.dialStalled("r", "alice")
+			for i := range 100 {
+				w.send("alice", fmt.Sprint(i))
+			}
+			w.expect("alice:connect")
+			go alice.close(websocket.CloseNormalClosure)
+			synctest.Wait()
+			go alice.readRaw(len(`{"event":"plug"}`) + 2)
+			time.Sleep(1100 * time.Millisecond)
+			w.expect("alice:drop(nil)")
+		})
+	}
+}
+
+// Close wins over a panic that follows it.
+func TestClose_ThenPanic(t *testing.T) {
+	for range 30 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithOnMessage(func(c wspulse.Connection, _ wspulse.Frame) {
+				w := c.Send(ev("good-bye"))
+				if err := errors.Join(w, c.Close()); err != nil {
+					t.Error(err)
+				}
+				panic("oops")
+			}))
+			alice := w.dial("r", "alice")
+			alice.send("hello")
+			alice.expectClose(1000, "")
+			alice.expect("good-bye")
+			w.expect("alice:connect alice:disconnect(nil)")
+		})
+	}
+}
+
+func TestOnMessage_EndsItsGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { runtime.Goexit() }))
+		w.dial("r", "alice").send("hello")
+		w.expect("alice:connect alice:disconnect(error=wspulse: a callback ended its goroutine)")
+	})
+}
