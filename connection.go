@@ -2,6 +2,7 @@ package wspulse
 
 import (
 	"bytes"
+	"container/list"
 	"errors"
 	"fmt"
 	"net"
@@ -39,12 +40,12 @@ type Connection interface {
 
 const (
 	closeGrace = time.Second      // that a peer gets to answer a close frame before its socket is closed
-	maxPongs   = 16               // unanswered pings for which a pong is kept; RFC 6455, section 5.5.3 asks for the latest
+	maxControl = 16               // pings and pongs that wait to be written; RFC 6455, section 5.5.3 asks for the latest pong
 	maxPooled  = 64 << 10         // bytes of a read buffer that is worth keeping
 	stallStep  = time.Millisecond // of callback time, before the read deadline is moved
 )
 
-// A link is one WebSocket under a session, with its two pumps.
+// A link is one WebSocket under a session, with its two pumps. The write pump runs only while there is something to write.
 type link struct {
 	// Set before the pumps start, then read-only.
 	session *session
@@ -52,9 +53,13 @@ type link struct {
 	socket  *wire.Socket
 	ws      *websocket.Conn
 
+	// Owned by the hub goroutine.
+	beat     *list.Element // in the line of heartbeats; nil when the link has left it
+	nextPing time.Time
+
 	gate     gate
-	pongs    chan *wire.Frame // from readPump to writePump; never closed
-	readDone chan struct{}    // closed by readPump when it has ended
+	readDone chan struct{} // closed by readPump when it has ended
+	pump     func()        // writePump, so that starting it allocates nothing
 
 	// Owned by readPump; the last two are read-only once readDone is closed.
 	deadline time.Time     // of reading, moved by every pong
@@ -69,9 +74,9 @@ func newLink(h *hub, socket *wire.Socket, ws *websocket.Conn) *link {
 		socket:   socket,
 		ws:       ws,
 		gate:     gate{left: make(chan struct{})},
-		pongs:    make(chan *wire.Frame, maxPongs),
 		readDone: make(chan struct{}),
 	}
+	l.pump = l.writePump
 	ws.SetReadLimit(h.cfg.maxMessageSize)
 	ws.SetPingHandler(l.pinged)
 	ws.SetPongHandler(func(string) error { return l.expectPong() })
@@ -105,6 +110,16 @@ func (l *link) readEnded() {
 	l.gate.shut()
 	close(l.readDone)
 	_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(l.farewellWait()))
+	l.session.outbox.nudge().start()
+}
+
+func (l *link) readHasEnded() bool {
+	select {
+	case <-l.readDone:
+		return true
+	default:
+		return false
+	}
 }
 
 // farewellWait is how long a peer whose reading has ended may keep the write pump. Once readDone is closed.
@@ -188,18 +203,8 @@ func (l *link) expectPong() error {
 
 // pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
 func (l *link) pinged(payload string) error {
-	pong := wire.Pong(payload)
-	for {
-		select {
-		case l.pongs <- pong:
-			return nil
-		default:
-		}
-		select {
-		case <-l.pongs:
-		default:
-		}
-	}
+	l.session.outbox.signal(wire.Pong(payload)).start()
+	return nil
 }
 
 // explain turns the error that ended reading into the one for the application, nil for a clean close, and decides on
@@ -241,24 +246,62 @@ func (l *link) explain(err error) error {
 	return err
 }
 
-// writePump is the only writer of the socket. It ends when the session or the link does, and sees to it that the link
-// then departs and the socket is closed.
+// start starts the write pump of a link that an outbox returned, if it did.
+func (l *link) start() {
+	if l != nil {
+		go l.pump()
+	}
+}
+
+// writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the link
+// has ended, it sees to it that the link departs and the socket is closed.
 func (l *link) writePump() {
-	defer l.socket.Close()
-	err := l.write()
-	switch {
-	case err != nil && !l.readEndsToo(err):
-		_ = l.socket.Close()
-		l.gate.shut() // the read pump may be in a callback for as long as that likes
-		l.depart(err)
-	case err == nil && l.session.ended():
-		l.finish()
-	default:
-		l.depart(l.readErr)
-		if l.farewell != nil {
-			l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	if over := l.work(); !over {
+		return
+	}
+	_ = l.socket.Close()
+	l.hub.links.Done()
+}
+
+func (l *link) work() (over bool) {
+	batch := l.hub.batches.Get()
+	defer l.hub.batches.Put(batch)
+	for {
+		switch l.session.outbox.take(l, batch) {
+		case taskNothing:
+			return false
+		case taskWrite:
+			if err := l.writeBatch(batch); err != nil {
+				l.writeFailed(err)
+				return true
+			}
+		case taskLeave:
+			l.leave()
+			return true
+		case taskFinish:
+			l.finish(batch)
+			return true
 		}
 	}
+}
+
+// leave departs when reading has ended, and answers a peer that is there to read it.
+func (l *link) leave() {
+	l.depart(l.readErr)
+	if l.farewell != nil {
+		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	}
+}
+
+// writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that likes.
+func (l *link) writeFailed(err error) {
+	if l.readEndsToo(err) {
+		l.leave()
+		return
+	}
+	_ = l.socket.Close()
+	l.gate.shut()
+	l.depart(err)
 }
 
 // depart hands the link to the hub, which has to know before the peer reads a farewell: it may be back at once.
@@ -268,42 +311,6 @@ func (l *link) depart(err error) {
 	case <-l.session.done:
 		l.session.discard()
 	}
-}
-
-// write writes frames, pongs and pings until the session or reading ends (both nil) or a write fails.
-func (l *link) write() error {
-	s := l.session
-	ping := time.NewTicker(l.hub.cfg.pingPeriod)
-	defer ping.Stop()
-	var err error
-	for err == nil && !l.over() {
-		if f := s.leftOver(); f != nil {
-			err = l.writeFrames(f)
-			continue
-		}
-		select {
-		case f := <-s.send:
-			err = l.writeFrames(f)
-		case pong := <-l.pongs:
-			err = l.writeControl(pong)
-		case <-ping.C:
-			err = l.writeControl(pingFrame)
-		case <-l.readDone:
-		case <-s.done:
-		}
-	}
-	return err
-}
-
-// over says that the session or reading has ended.
-func (l *link) over() bool {
-	select {
-	case <-l.session.done:
-	case <-l.readDone:
-	default:
-		return false
-	}
-	return true
 }
 
 // readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
@@ -330,25 +337,24 @@ func (l *link) readEndsToo(err error) bool {
 
 // finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, a short
 // chance to answer it.
-func (l *link) finish() {
+func (l *link) finish(batch *wire.Batch) {
 	s := l.session
 	var err error
-	for err == nil && s.ending.flush {
-		f := s.next()
-		if f == nil {
-			break
-		}
-		err = l.writeFrames(f)
+	for err == nil && s.ending.flush && s.outbox.flush(batch) {
+		err = l.writeBatch(batch)
 	}
 	s.discard()
-	if err != nil || l.writeControl(s.ending.closeFrame) != nil {
-		return
+	if err == nil {
+		batch.AddControl(s.ending.closeFrame)
+		err = l.writeBatch(batch)
 	}
-	grace := time.NewTimer(closeGrace)
-	defer grace.Stop()
-	select {
-	case <-l.readDone:
-	case <-grace.C:
+	if err == nil {
+		grace := time.NewTimer(closeGrace)
+		defer grace.Stop()
+		select {
+		case <-l.readDone:
+		case <-grace.C:
+		}
 	}
 }
 
@@ -368,41 +374,26 @@ func (l *link) setWriteDeadline() error {
 	return err
 }
 
-// writeFrames writes first and what is queued behind it in one go. What the socket did not accept whole stays with the
-// session, for its next link.
-func (l *link) writeFrames(first *wire.Frame) error {
+// writeBatch writes and empties a batch. Frames that the socket did not accept whole go back to the queue, for the next
+// link.
+func (l *link) writeBatch(batch *wire.Batch) error {
+	defer batch.Reset()
 	s, cfg := l.session, l.hub.cfg
-	batch := l.hub.batches.Get()
-	defer l.hub.batches.Put(batch)
-	batch.Add(first)
-	for !batch.Full() {
-		f := s.next()
-		if f == nil {
-			break
-		}
-		batch.Add(f)
-	}
 	err := l.setWriteDeadline()
 	sent := 0
 	if err == nil {
 		sent, err = batch.FlushTo(l.socket.Conn)
 	}
-	for _, f := range batch.Frames()[:sent] {
+	messages := batch.Messages()
+	for _, f := range messages[:sent] {
 		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)
 	}
-	if err != nil {
-		s.keep(batch.Frames()[sent:])
-		return err
+	switch {
+	case err != nil:
+		s.outbox.putBack(messages[sent:])
+	case sent > 0:
+		cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), cfg.sendBufferSize)
 	}
-	cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, len(s.send), cap(s.send))
-	return nil
-}
-
-func (l *link) writeControl(f *wire.Frame) error {
-	if err := l.setWriteDeadline(); err != nil {
-		return err
-	}
-	_, err := l.socket.Conn.Write(f.Bytes)
 	return err
 }
 

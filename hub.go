@@ -14,8 +14,10 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// requestQueue is how many broadcasts and other requests the hub queues before the next caller waits for it.
-const requestQueue = 2048
+const (
+	requestQueue = 2048 // broadcasts and other requests that the hub queues before the next caller waits for it
+	maxTurn      = 64   // of them that it serves before it looks at anything else
+)
 
 // A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks in
 // doing so.
@@ -35,7 +37,7 @@ type hub struct {
 	done chan struct{} // run has ended; closed by run
 
 	upgrades sync.WaitGroup // requests between enter and leave; added to under mu
-	writers  sync.WaitGroup // write pumps; added to by run
+	links    sync.WaitGroup // links whose socket is not closed; added to by run
 
 	// mu guards what follows. The hub goroutine, the one writer of the maps, reads them without it.
 	mu       sync.RWMutex
@@ -44,8 +46,12 @@ type hub struct {
 	stopping bool
 
 	// Owned by the hub goroutine.
-	line  *list.List // of suspended sessions, the next to expire first: all windows are equal
-	timer *time.Timer
+	line      *list.List  // of suspended sessions, the next to expire first: all windows are equal
+	timer     *time.Timer // of line
+	beats     *list.List  // of links, the next to ping first: all periods are equal
+	beatTimer *time.Timer // of beats
+	turn      []request   // what serve has at hand
+	frames    []*wire.Frame
 }
 
 // A room is its members. The hub destroys it with the last one; a room of that name is then a new room.
@@ -94,8 +100,11 @@ func newHub(cfg *serverConfig) *hub {
 		rooms:         make(map[string]*room),
 		line:          list.New(),
 		timer:         time.NewTimer(0),
+		beats:         list.New(),
+		beatTimer:     time.NewTimer(0),
 	}
 	h.timer.Stop()
+	h.beatTimer.Stop()
 	return h
 }
 
@@ -112,6 +121,8 @@ func (h *hub) run() {
 			h.serve(r)
 		case <-h.timer.C:
 			h.expire(time.Now())
+		case <-h.beatTimer.C:
+			h.ping(time.Now())
 		case <-h.quit:
 			h.shutDown()
 			return
@@ -138,7 +149,6 @@ func (h *hub) open(r registration) {
 		hub:      h,
 		id:       r.connectionID,
 		openedAt: time.Now(),
-		send:     make(chan *wire.Frame, h.cfg.sendBufferSize),
 		done:     make(chan struct{}),
 	}
 	if h.join(s, r.roomID) {
@@ -161,8 +171,33 @@ func (h *hub) resume(s *session, l *link) {
 func (h *hub) start(s *session, l *link, name string, opening func(Connection)) {
 	prev := s.turn
 	l.session, s.link, s.turn = s, l, l.gate.left
+	h.links.Add(1)
+	l.nextPing = time.Now().Add(h.cfg.pingPeriod)
+	if l.beat = h.beats.PushBack(l); h.beats.Len() == 1 {
+		h.beatTimer.Reset(h.cfg.pingPeriod)
+	}
 	go l.readPump(prev, name, opening)
-	h.writers.Go(l.writePump)
+	s.outbox.attach(l).start()
+}
+
+// unlink takes its link from a session.
+func (h *hub) unlink(s *session) {
+	h.beats.Remove(s.link.beat)
+	s.link = nil
+}
+
+// ping pings the links whose turn it is.
+func (h *hub) ping(now time.Time) {
+	for h.beats.Len() > 0 {
+		l := h.beats.Front().Value.(*link)
+		if left := l.nextPing.Sub(now); left > 0 {
+			h.beatTimer.Reset(left)
+			return
+		}
+		l.nextPing = now.Add(h.cfg.pingPeriod)
+		h.beats.MoveToBack(l.beat)
+		l.session.outbox.signal(pingFrame).start()
+	}
 }
 
 // depart takes the link from its session, which is suspended, or ends.
@@ -172,7 +207,8 @@ func (h *hub) depart(d departure) {
 		s.discard() // it ended while its link was on the way here
 		return
 	}
-	s.link = nil
+	h.unlink(s)
+	s.outbox.detach()
 	if h.cfg.resumeWindow == 0 {
 		h.end(s, departed, d.err)
 		return
@@ -219,9 +255,11 @@ func (h *hub) end(s *session, e *ending, err error) {
 	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
 	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
 	close(s.done)
+	pump := s.outbox.close()
 	if s.link != nil {
 		s.link.gate.shut()
-		s.link = nil
+		h.unlink(s)
+		pump.start()
 	} else {
 		s.discard()
 	}
@@ -230,36 +268,64 @@ func (h *hub) end(s *session, e *ending, err error) {
 	}
 }
 
-// serve does what a caller asked for.
+// serve does what callers asked for: r, and what is queued behind it. Broadcasts to one room in a row are fanned out
+// together, so that each member is visited, and its write pump woken, once for all of them.
 func (h *hub) serve(r request) {
-	switch {
-	case r.room != nil:
-		h.fanOut(r.room, r.frame)
-		r.room.pending.Add(-1)
-	case r.ending != nil:
-		h.end(r.session, r.ending, nil)
-	case r.session.ended():
-		r.reply <- ErrConnectionClosed
-	default:
-		r.reply <- r.session.offer(r.frame)
-	}
-}
-
-func (h *hub) fanOut(r *room, f *wire.Frame) {
-	fanOut := 0
-	for _, s := range r.members {
-		if s.push(f) {
-			fanOut++
+	h.turn = append(h.turn[:0], r)
+	for more := true; more && len(h.turn) < maxTurn; {
+		select {
+		case r = <-h.requests:
+			h.turn = append(h.turn, r)
+		default:
+			more = false
 		}
 	}
+	for turn := h.turn; len(turn) > 0; {
+		n := h.together(turn)
+		switch r := turn[0]; {
+		case r.room != nil:
+			h.fanOut(r.room, h.frames)
+			r.room.pending.Add(-int64(n))
+		case r.ending != nil:
+			h.end(r.session, r.ending, nil)
+		case r.session.ended():
+			r.reply <- ErrConnectionClosed
+		default:
+			r.reply <- r.session.offer(r.frame)
+		}
+		turn = turn[n:]
+	}
+	clear(h.turn)
+	clear(h.frames)
+}
+
+// together says how many of the first requests are one fan-out, whose frames it puts into h.frames. They take an eighth of
+// a member's buffer at the most.
+func (h *hub) together(turn []request) (n int) {
+	h.frames = h.frames[:0]
+	most := max(1, h.cfg.sendBufferSize/8)
+	for n < len(turn) && n < most && turn[n].room != nil && turn[n].room == turn[0].room {
+		h.frames = append(h.frames, turn[n].frame)
+		n++
+	}
+	return max(1, n)
+}
+
+func (h *hub) fanOut(r *room, frames []*wire.Frame) {
+	for _, s := range r.members {
+		s.push(frames)
+	}
 	if len(r.members) > 0 {
-		h.cfg.metrics.MessageBroadcast(r.id, f.Size, fanOut)
+		for _, f := range frames {
+			h.cfg.metrics.MessageBroadcast(r.id, f.Size, len(r.members))
+		}
 	}
 }
 
 // shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.
 func (h *hub) shutDown() {
 	h.timer.Stop()
+	h.beatTimer.Stop()
 	for served := true; served; {
 		select {
 		case r := <-h.requests:

@@ -286,7 +286,7 @@ func (h *hub) stop() {
 	}
 	<-h.done
 	h.upgrades.Wait()
-	h.writers.Wait()
+	h.links.Wait()
 	if first {
 		h.cfg.logger.Info("wspulse: server closed")
 	}

@@ -2,7 +2,7 @@ package wspulse
 
 import (
 	"container/list"
-	"slices"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +20,7 @@ type session struct {
 	room     *room
 	id       string
 	openedAt time.Time
-	send     chan *wire.Frame // the queue; drained by the write pump of the link; never closed
-	done     chan struct{}    // closed by the hub when the session has ended
+	done     chan struct{} // closed by the hub when the session has ended
 
 	// Owned by the hub goroutine.
 	link    *link
@@ -35,10 +34,7 @@ type session struct {
 	ending  *ending
 	flushBy time.Time // when writeWait is over
 
-	// Owned by the running write pump, or by the hub while there is none.
-	unsent []*wire.Frame // taken from send, but not accepted by a socket; goes first on the next link
-
-	sealed atomic.Bool // nobody drains send any more
+	outbox outbox
 }
 
 // An ending is a way for a session to end.
@@ -104,91 +100,29 @@ func (s *session) field() zap.Field {
 
 // offer queues a frame if there is room for it.
 func (s *session) offer(f *wire.Frame) error {
-	select {
-	case s.send <- f:
-		if s.sealed.Load() {
-			s.sweep()
-		}
-		return nil
-	default:
-		s.dropped()
-		return ErrSendBufferFull
+	l, err := s.outbox.offer(f, s.hub.cfg.sendBufferSize)
+	if errors.Is(err, ErrSendBufferFull) {
+		s.dropped(1)
 	}
+	l.start()
+	return err
 }
 
-// maxEvictions bounds the frames that one broadcast may push out of a queue that racing Sends keep full.
-const maxEvictions = 16
-
-// push queues a frame, at the cost of the oldest one if the queue is full, and says whether it did. Hub.
-func (s *session) push(f *wire.Frame) bool {
-	for range maxEvictions {
-		select {
-		case s.send <- f:
-			return true
-		default:
-		}
-		select {
-		case <-s.send:
-			s.dropped()
-		default:
-		}
-	}
-	s.dropped()
-	return false
-}
-
-// next takes the next frame for the peer, or returns nil. Write pump.
-func (s *session) next() *wire.Frame {
-	if f := s.leftOver(); f != nil {
-		return f
-	}
-	select {
-	case f := <-s.send:
-		return f
-	default:
-		return nil
-	}
-}
-
-// leftOver takes the first of the frames that a link before this one could not write, or returns nil. Write pump.
-func (s *session) leftOver() *wire.Frame {
-	if len(s.unsent) == 0 {
-		return nil
-	}
-	f := s.unsent[0]
-	s.unsent[0] = nil
-	s.unsent = s.unsent[1:]
-	return f
-}
-
-// keep puts frames that were taken but not written back, before all others. Write pump.
-func (s *session) keep(frames []*wire.Frame) {
-	s.unsent = slices.Concat(frames, s.unsent)
+// push queues frames, at the cost of the oldest ones if the queue is full. Hub.
+func (s *session) push(frames []*wire.Frame) {
+	l, evicted := s.outbox.push(frames, s.hub.cfg.sendBufferSize)
+	s.dropped(evicted)
+	l.start()
 }
 
 // discard counts what an ended session did not deliver. Write pump, or the hub where there is none.
-func (s *session) discard() {
-	s.sealed.Store(true)
-	for range s.unsent {
-		s.dropped()
-	}
-	s.unsent = nil
-	s.sweep()
-}
+func (s *session) discard() { s.dropped(s.outbox.clear()) }
 
-// sweep counts what is left in the queue of a sealed session; a Send that raced the end may have put it there.
-func (s *session) sweep() {
-	for {
-		select {
-		case <-s.send:
-			s.dropped()
-		default:
-			return
-		}
+func (s *session) dropped(frames int) {
+	for range frames {
+		s.hub.cfg.metrics.FrameDropped(s.room.id, s.id)
 	}
 }
-
-func (s *session) dropped() { s.hub.cfg.metrics.FrameDropped(s.room.id, s.id) }
 
 // An appendEncoder leaves room for a WebSocket header before what it encodes. JSONCodec is one.
 type appendEncoder interface {

@@ -13,10 +13,11 @@ const (
 
 // Batch gathers frames that leave in one write. It belongs to one goroutine at a time.
 type Batch struct {
-	frames [maxBatchFrames]*Frame
-	n      int
-	size   int
-	buf    []byte
+	frames  [maxBatchFrames]*Frame
+	n       int
+	control int // how many of them, the first, are control frames
+	size    int // in bytes
+	buf     []byte
 }
 
 // BatchPool hands out batches, so that a connection holds a buffer only while it writes.
@@ -40,9 +41,20 @@ func (p *BatchPool) Get() *Batch {
 
 // Put empties the batch and takes it back.
 func (p *BatchPool) Put(b *Batch) {
-	clear(b.frames[:b.n])
-	b.n, b.size = 0, 0
+	b.Reset()
 	p.pool.Put(b)
+}
+
+// Reset empties the batch.
+func (b *Batch) Reset() {
+	clear(b.frames[:b.n])
+	b.n, b.control, b.size = 0, 0, 0
+}
+
+// AddControl appends a control frame, before all others. The batch must not be full.
+func (b *Batch) AddControl(f *Frame) {
+	b.Add(f)
+	b.control = b.n
 }
 
 // Add appends a frame. The batch must not be full.
@@ -55,17 +67,23 @@ func (b *Batch) Add(f *Frame) {
 // Full says that the batch takes no more frames.
 func (b *Batch) Full() bool { return b.n == maxBatchFrames || b.size >= maxBatchBytes }
 
-// Frames returns the frames in the order in which they were added. They are the batch's until Put.
-func (b *Batch) Frames() []*Frame { return b.frames[:b.n] }
+// Messages returns the frames, but for control frames, in the order in which they were added. They are the batch's until it
+// is emptied.
+func (b *Batch) Messages() []*Frame { return b.frames[b.control:b.n] }
 
-// FlushTo writes the frames to w, as few writes as copying makes sensible, and returns how many of them w accepted
-// whole.
+// FlushTo writes all frames to w, with as few writes as copying makes sensible, and returns how many of Messages w
+// accepted whole.
 func (b *Batch) FlushTo(w io.Writer) (sent int, err error) {
+	sent, err = b.flushTo(w)
+	return max(sent-b.control, 0), err
+}
+
+func (b *Batch) flushTo(w io.Writer) (sent int, err error) {
 	if b.n == 1 {
 		return b.write(w, b.frames[0].Bytes, 0)
 	}
 	b.buf = b.buf[:0]
-	for _, f := range b.Frames() {
+	for _, f := range b.frames[:b.n] {
 		if len(f.Bytes) <= maxCopied {
 			b.buf = append(b.buf, f.Bytes...)
 			continue

@@ -150,8 +150,8 @@ func TestBatch_WritesFramesInOrder(t *testing.T) {
 			batch.Add(f)
 			want = append(want, f.Bytes...)
 		}
-		if sent, err := batch.FlushTo(w); err != nil || sent != len(batch.Frames()) || !bytes.Equal(w.got.Bytes(), want) {
-			t.Errorf("%d of %d frames sent: %v", sent, len(batch.Frames()), err)
+		if sent, err := batch.FlushTo(w); err != nil || sent != len(batch.Messages()) || !bytes.Equal(w.got.Bytes(), want) {
+			t.Errorf("%d of %d frames sent: %v", sent, len(batch.Messages()), err)
 		}
 		pool.Put(batch)
 	}

@@ -1,0 +1,232 @@
+package wspulse
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// An outbox is what a session has to write, and whether somebody is writing it. The write pump of its link runs only while
+// there is something to do: whoever puts something in and is given a link starts that link's pump.
+type outbox struct {
+	mu sync.Mutex // guards what follows; a leaf
+
+	queue   *queue        // of frames; nil while none is queued
+	control []*wire.Frame // pings and pongs, which may be lost
+	link    *link         // that writes; nil while the session is suspended, and when it is over
+	pumping bool          // the link's write pump runs
+	closed  bool          // the session has ended: nothing is taken in any more
+}
+
+// A task is what a write pump has to do next.
+type task int
+
+const (
+	taskNothing task = iota // the pump ends; it is started anew when there is something
+	taskWrite               // the batch
+	taskFinish              // the session has ended
+	taskLeave               // reading has ended
+)
+
+// offer queues a frame unless capacity frames are queued. The pump of the link that it returns is to be started.
+func (o *outbox) offer(f *wire.Frame, capacity int) (*link, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.closed:
+		return nil, ErrConnectionClosed
+	case o.queue.len() >= capacity:
+		return nil, ErrSendBufferFull
+	}
+	o.add(f)
+	return o.wake(), nil
+}
+
+// push queues frames, and says how many of the oldest had to make room. The hub, which has not ended the session.
+func (o *outbox) push(frames []*wire.Frame, capacity int) (l *link, evicted int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range frames {
+		if o.queue.len() >= capacity {
+			o.queue.pop()
+			evicted++
+		}
+		o.add(f)
+	}
+	return o.wake(), evicted
+}
+
+// signal queues a ping or a pong; at most maxControl, of which the latest stay.
+func (o *outbox) signal(f *wire.Frame) *link {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || o.link == nil {
+		return nil
+	}
+	if len(o.control) == maxControl {
+		o.control = slices.Delete(o.control, 0, 1)
+	}
+	o.control = append(o.control, f)
+	return o.wake()
+}
+
+// attach says which link writes from now on.
+func (o *outbox) attach(l *link) *link {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.link, o.pumping = l, false
+	if o.queue.len() > 0 {
+		return o.wake()
+	}
+	return nil
+}
+
+// detach says that no link writes until the next one is attached.
+func (o *outbox) detach() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.link, o.control = nil, nil
+}
+
+// close lets nothing in any more.
+func (o *outbox) close() *link {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	return o.wake()
+}
+
+// nudge wakes the pump, which finds out why.
+func (o *outbox) nudge() *link {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.wake()
+}
+
+// take fills the batch of the running write pump of l, and says what to do.
+func (o *outbox) take(l *link, b *wire.Batch) task {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.closed:
+		return taskFinish
+	case l.readHasEnded():
+		return taskLeave
+	case len(o.control) == 0 && o.queue.len() == 0:
+		o.pumping = false
+		return taskNothing
+	}
+	for _, f := range o.control {
+		b.AddControl(f)
+	}
+	o.control = nil
+	o.fill(b)
+	return taskWrite
+}
+
+// flush fills the batch with frames only, for a session that has ended.
+func (o *outbox) flush(b *wire.Batch) (filled bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fill(b)
+	return len(b.Messages()) > 0
+}
+
+// putBack returns frames that were taken but not written to the front of the queue.
+func (o *outbox) putBack(frames []*wire.Frame) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.queue == nil {
+		o.queue = getQueue()
+	}
+	o.queue.frames, o.queue.head = slices.Concat(frames, o.queue.frames[o.queue.head:]), 0
+}
+
+// clear empties the outbox of a session that has ended for good, and returns how many frames were in it.
+func (o *outbox) clear() (lost int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	lost = o.queue.len()
+	o.queue, o.control, o.link = nil, nil, nil
+	return lost
+}
+
+// queued returns how many frames are in the queue.
+func (o *outbox) queued() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queue.len()
+}
+
+// What follows runs with mu held.
+
+// wake returns the link if its pump does not run and is to be started.
+func (o *outbox) wake() *link {
+	if o.link == nil || o.pumping {
+		return nil
+	}
+	o.pumping = true
+	return o.link
+}
+
+func (o *outbox) add(f *wire.Frame) {
+	if o.queue == nil {
+		o.queue = getQueue()
+	}
+	o.queue.push(f)
+}
+
+// fill takes frames for a batch, and gives the queue back when it is empty.
+func (o *outbox) fill(b *wire.Batch) {
+	for o.queue.len() > 0 && !b.Full() {
+		b.Add(o.queue.pop())
+	}
+	if o.queue != nil && o.queue.len() == 0 {
+		putQueue(o.queue)
+		o.queue = nil
+	}
+}
+
+// A queue is frames, first in, first out. A nil queue is empty.
+type queue struct {
+	frames []*wire.Frame
+	head   int // index of the first
+}
+
+// maxKept is the capacity of the largest queue that is worth keeping, in frames.
+const maxKept = 1024
+
+// queues holds empty queues, so that a session has one only while frames are queued.
+var queues = sync.Pool{New: func() any { return &queue{frames: make([]*wire.Frame, 0, 16)} }}
+
+func getQueue() *queue { return queues.Get().(*queue) }
+
+func putQueue(q *queue) {
+	if q.frames, q.head = q.frames[:0], 0; cap(q.frames) <= maxKept {
+		queues.Put(q)
+	}
+}
+
+func (q *queue) len() int {
+	if q == nil {
+		return 0
+	}
+	return len(q.frames) - q.head
+}
+
+func (q *queue) push(f *wire.Frame) {
+	if len(q.frames) == cap(q.frames) && q.head > len(q.frames)/2 { // rather than grow
+		n := copy(q.frames, q.frames[q.head:])
+		clear(q.frames[n:])
+		q.frames, q.head = q.frames[:n], 0
+	}
+	q.frames = append(q.frames, f)
+}
+
+func (q *queue) pop() *wire.Frame {
+	f := q.frames[q.head]
+	q.frames[q.head] = nil
+	q.head++
+	return f
+}
