@@ -14,10 +14,10 @@ FUZZTIME ?= 10s
 # $(call each,MODULES,COMMAND): COMMAND in each module, without the workspace, so that the replace lines are tested too.
 each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && GOWORK=off $(2)); done
 
-.PHONY: help check format tidy vet lint test stress cover bench fuzz browser vuln chat
+.PHONY: help check format tidy vet lint test stress cover bench bench-peers fuzz browser vuln chat
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: format tidy vet lint test ## format, tidy, vet, lint, test
 
@@ -45,6 +45,9 @@ cover: ## test coverage of each module, in coverage.out
 
 bench: ## benchmarks of each module
 	$(call each,$(TESTED),go test -run '^$$' -bench . -benchmem ./...)
+
+bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
+	cd benchmarks && GOWORK=off go run . $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME=10s
 	@set -e; for module in $(TESTED); do (cd $$module && export GOWORK=off; \

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/wspulse/server/benchmarks/internal/bench"
+	"github.com/wspulse/server/benchmarks/internal/peers"
+	"github.com/wspulse/server/benchmarks/internal/report"
+)
+
+// TestMain lets the test binary be the processes that a run starts.
+func TestMain(m *testing.M) {
+	if done, err := runChild(os.Args[1:]); done {
+		if err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// Every scenario, small, with all deliveries counted and their order checked.
+func TestQuick(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // of the processes; there are many
+	series, err := bench.Run(bench.Options{
+		Plan:     bench.Quick(),
+		Peers:    []string{"wspulse", "chat", "floor", "floor64"},
+		Progress: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bench.Failures(series); n > 0 {
+		t.Errorf("%d measurements failed", n)
+	}
+	testRender(t, series)
+}
+
+// testRender checks that all scenarios and plots make it into the report.
+func testRender(t *testing.T, series []bench.Series) {
+	t.Helper()
+	dir := t.TempDir()
+	results, err := report.Open(dir+"/results.json", bench.Quick(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results.Add(series)
+	if err := results.Render(dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(dir + "/RESULTS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range bench.Scenarios(bench.Quick()) {
+		if !strings.Contains(string(text), "\n## "+s.Name+"\n") {
+			t.Errorf("RESULTS.md has no section on %s", s.Name)
+		}
+	}
+	if plots, err := os.ReadDir(dir + "/plots"); err != nil || len(plots) != 5 {
+		t.Errorf("%d plots, error %v", len(plots), err)
+	}
+}
+
+func TestForms_HaveTheSizeAskedFor(t *testing.T) {
+	for _, name := range peers.Names() {
+		e, err := peers.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, form := range []peers.Form{e.Dialect.Echo, e.Dialect.Count} {
+			if message, _ := form.Message(128); len(message) != 128 {
+				t.Errorf("%s sends %d bytes: %s", name, len(message), message)
+			}
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package bench
+
+import "time"
+
+// A Plan says how large and how long the measurements are.
+type Plan struct {
+	Warmup, Duration time.Duration
+	Rounds           int
+	Workers          int // of the load generator
+
+	Queue      int // messages that each connection may queue
+	Window     int // messages of a room that may be under way at saturation; a power of two
+	Message    int // bytes
+	Ping, Pong time.Duration
+
+	Fanout            int       // connections
+	PacedRates        []float64 // deliveries a second
+	Rooms, RoomSize   int
+	Scale             []int // connections
+	SizesConns        int
+	Sizes             []int // bytes
+	EchoConns         int
+	FaninConns        int
+	FaninRate         float64 // messages a second
+	Idle, Storm       int     // connections
+	SlowConns, SlowOf int     // members of the room that do not read, members
+	ResumeConns       int
+	ResumeFrames      int
+	SlowFill          int // messages that block those that do not read
+}
+
+// Full is the plan behind published figures.
+func Full() Plan {
+	return Plan{
+		Warmup: 300 * time.Millisecond, Duration: 1500 * time.Millisecond, Rounds: 5, Workers: 1,
+		Queue: 256, Window: 128, Message: 128, Ping: 25 * time.Second, Pong: 60 * time.Second,
+		Fanout: 1000, PacedRates: []float64{50e3, 200e3},
+		Rooms: 100, RoomSize: 10,
+		Scale:      []int{10, 100, 1000, 10000},
+		SizesConns: 100, Sizes: []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10},
+		EchoConns:  100,
+		FaninConns: 1000, FaninRate: 100e3,
+		Idle: 10000, Storm: 5000,
+		SlowConns: 10, SlowOf: 1000, SlowFill: 1024,
+		ResumeConns: 2000, ResumeFrames: 100,
+	}
+}
+
+// Quick is the plan that only shows that everything works.
+func Quick() Plan {
+	p := Full()
+	p.Warmup, p.Duration, p.Rounds = 20*time.Millisecond, 100*time.Millisecond, 1
+	p.Fanout, p.PacedRates = 40, []float64{4e3}
+	p.Rooms, p.RoomSize = 4, 5
+	p.Scale = []int{10, 50}
+	p.SizesConns, p.Sizes = 8, []int{64, 64 << 10}
+	p.EchoConns = 10
+	p.FaninConns, p.FaninRate = 20, 5e3
+	p.Idle, p.Storm = 50, 50
+	p.SlowConns, p.SlowOf, p.SlowFill = 2, 20, 256
+	p.ResumeConns, p.ResumeFrames = 20, 10
+	return p
+}

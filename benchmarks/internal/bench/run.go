@@ -1,0 +1,135 @@
+// Package bench drives the processes through the scenarios and collects the figures.
+package bench
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/wspulse/server/benchmarks/internal/peers"
+)
+
+// Options say what to run.
+type Options struct {
+	Plan      Plan
+	Scenarios []string // names; all if empty
+	Peers     []string // names; all if empty
+	Profiles  string   // directory for profiles of the servers, if any
+	Progress  io.Writer
+}
+
+// A Series is what one peer did in one case.
+type Series struct {
+	Scenario, Case, Peer string
+	Rounds               []Round
+}
+
+// A Round is one measurement. Figures is nil where there is an error.
+type Round struct {
+	Figures Figures `json:",omitempty"`
+	Error   string  `json:",omitempty"`
+}
+
+// Run measures, case by case, every peer in turn in each round: A B C A B C.
+func Run(o Options) ([]Series, error) {
+	entries, err := choosePeers(o.Peers)
+	if err != nil {
+		return nil, err
+	}
+	scenarios, err := chooseScenarios(o.Plan, o.Scenarios)
+	if err != nil {
+		return nil, err
+	}
+	var all []Series
+	for _, s := range scenarios {
+		for _, c := range s.Cases {
+			all = append(all, o.runCase(s, c, entries)...)
+		}
+	}
+	return all, nil
+}
+
+func (o Options) runCase(s Scenario, c Case, entries []peers.Entry) []Series {
+	series := make([]Series, 0, len(entries))
+	for _, e := range entries {
+		if e.Cannot[s.Name] == "" {
+			series = append(series, Series{Scenario: s.Name, Case: c.Name, Peer: e.Name})
+		}
+	}
+	for round := range o.Plan.Rounds {
+		for i := range series {
+			r := runner{plan: o.Plan, peer: series[i].Peer}
+			if o.Profiles != "" {
+				file := fmt.Sprintf("%s-%s-%s", s.Name, strings.NewReplacer(" ", "-", "/", "-").Replace(c.Name), r.peer)
+				r.profile = filepath.Join(o.Profiles, file)
+			}
+			figures, err := c.Measure(r)
+			result := Round{Figures: figures}
+			if err != nil {
+				result = Round{Error: err.Error()}
+			}
+			series[i].Rounds = append(series[i].Rounds, result)
+			fmt.Fprintf(o.Progress, "%-8s %-16s %d/%d %-10s %s\n", s.Name, c.Name, round+1, o.Plan.Rounds, r.peer, describe(s, result))
+		}
+	}
+	return series
+}
+
+// describe puts the figures of one measurement on one line.
+func describe(s Scenario, r Round) string {
+	if r.Error != "" {
+		return "FAILED: " + r.Error
+	}
+	var parts []string
+	for _, column := range s.Columns {
+		if v, ok := r.Figures[column.Key]; ok {
+			parts = append(parts, fmt.Sprintf("%s %.4g", column.Key, v))
+		}
+	}
+	return strings.Join(parts, "  ")
+}
+
+// Failures returns how many measurements failed.
+func Failures(all []Series) (n int) {
+	for _, s := range all {
+		for _, r := range s.Rounds {
+			if r.Error != "" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func choosePeers(names []string) ([]peers.Entry, error) {
+	if len(names) == 0 {
+		names = peers.Names()
+	}
+	var entries []peers.Entry
+	for _, name := range names {
+		e, err := peers.Find(name)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func chooseScenarios(plan Plan, names []string) ([]Scenario, error) {
+	all := Scenarios(plan)
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []Scenario
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scenario %q", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}

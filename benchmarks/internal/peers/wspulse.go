@@ -1,0 +1,48 @@
+package peers
+
+import (
+	"net/http"
+
+	wspulse "github.com/wspulse/server"
+)
+
+var wspulseEntry = Entry{
+	Name:    "wspulse",
+	Module:  "github.com/wspulse/server",
+	About:   "Server.Broadcast of a Frame through JSONCodec: `{\"event\":\"m\",\"payload\":\"…\"}`. Echo through OnMessage and Connection.Send.",
+	Dialect: jsonDialect,
+	New:     newWspulse,
+}
+
+type wspulsePeer struct{ wspulse.Server }
+
+func newWspulse(cfg Config) (Peer, error) {
+	options := []wspulse.ServerOption{
+		wspulse.WithHeartbeat(cfg.Ping, cfg.Pong),
+		wspulse.WithSendBufferSize(cfg.Queue),
+		wspulse.WithMaxMessageSize(int64(max(cfg.Size, 512))),
+		wspulse.WithResumeWindow(cfg.Resume),
+		wspulse.WithOnConnect(func(wspulse.Connection) { cfg.Joined() }),
+	}
+	if cfg.Resume > 0 {
+		options = append(options, wspulse.WithOnTransportDrop(func(wspulse.Connection, error) { cfg.Left() }))
+	}
+	switch {
+	case cfg.Echo:
+		options = append(options, wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { _ = c.Send(f) }))
+	case cfg.Count != nil:
+		options = append(options, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { cfg.Count() }))
+	}
+	return wspulsePeer{wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
+		query := r.URL.Query()
+		return query.Get("room"), query.Get("id"), nil
+	}, options...)}, nil
+}
+
+func (p wspulsePeer) Speaker(room string, size int) Speaker {
+	envelope := len(`{"event":"m","payload":}`)
+	payload := Form{`"`, `"`}.Stamped(size - envelope)
+	return func(seq uint32, now int64) error {
+		return p.Broadcast(room, wspulse.Frame{Event: "m", Payload: payload(seq, now)})
+	}
+}
