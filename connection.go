@@ -54,7 +54,7 @@ type link struct {
 	ws      *websocket.Conn
 
 	// Owned by the hub goroutine.
-	beat     *list.Element // in the line of heartbeats; nil when the link has left it
+	beat     *list.Element // in the line of heartbeats
 	nextPing time.Time
 
 	gate     gate
@@ -110,7 +110,7 @@ func (l *link) readEnded() {
 	l.gate.shut()
 	close(l.readDone)
 	_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(l.farewellWait()))
-	l.session.outbox.nudge().start()
+	l.session.outbox.nudge(l).start()
 }
 
 func (l *link) readHasEnded() bool {
@@ -203,7 +203,7 @@ func (l *link) expectPong() error {
 
 // pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
 func (l *link) pinged(payload string) error {
-	l.session.outbox.signal(wire.Pong(payload)).start()
+	l.session.outbox.signal(l, wire.Pong(payload)).start()
 	return nil
 }
 
@@ -290,6 +290,8 @@ func (l *link) leave() {
 	l.depart(l.readErr)
 	if l.farewell != nil {
 		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	} else {
+		l.socket.Abort()
 	}
 }
 
@@ -299,7 +301,7 @@ func (l *link) writeFailed(err error) {
 		l.leave()
 		return
 	}
-	_ = l.socket.Close()
+	l.socket.Abort()
 	l.gate.shut()
 	l.depart(err)
 }
@@ -353,13 +355,19 @@ func (l *link) finish(batch *wire.Batch) {
 		defer grace.Stop()
 		select {
 		case <-l.readDone:
+			var closed *websocket.CloseError
+			if l.readErr != nil && l.farewell != nil && !errors.As(l.readErr, &closed) {
+				l.socket.Drain(time.Now().Add(closeGrace)) // the peer was still sending
+			}
+			return
 		case <-grace.C:
 		}
 	}
+	l.socket.Abort()
 }
 
-// setWriteDeadline sets the deadline of the next write: writeWait from now on, or from the end of the session on. Once
-// reading has ended it is that of readEnded; looking at readDone last makes that hold whenever it ends.
+// setWriteDeadline sets the deadline of the next write: writeWait from now on, or from the end of the session on. While the
+// session lives and reading has ended, it is that of readEnded; looking at readDone last makes that hold whenever it ends.
 func (l *link) setWriteDeadline() error {
 	s, now := l.session, time.Now()
 	if s.ended() {

@@ -1,8 +1,15 @@
 package wspulse_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -97,5 +104,62 @@ func TestOnMessage_EndsItsGoroutine(t *testing.T) {
 		w := newWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { runtime.Goexit() }))
 		w.dial("r", "alice").send("hello")
 		w.expect("alice:connect alice:disconnect(error=wspulse: a callback ended its goroutine)")
+	})
+}
+
+// A callback that returns late has nothing to do with the link that the session has by then.
+func TestDrop_LatePingDoesNotReachTheNextTransport(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithHeartbeat(4*time.Minute, 5*time.Minute), block)
+		alice := w.dialIdle("r", "alice")
+		if _, err := alice.ws.NetConn().Write(append(masked(finText, `{"event":"x"}`), masked(finPing, "old")...)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		alice.drop()
+		w.send("alice", "1")
+		time.Sleep(2 * time.Second)
+		again := w.dialIdle("r", "alice")
+		again.ws.SetPongHandler(func(text string) error {
+			t.Errorf("got pong %q", text)
+			return nil
+		})
+		go again.listen()
+		close(release)
+		again.expect("1")
+	})
+}
+
+// TLS says good-bye to a peer with a patience of its own, which one that reads nothing does not get.
+func TestDrop_TLSPeerThatReadsNothing(t *testing.T) {
+	const writeWait = 300 * time.Millisecond
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithWriteWait(writeWait))
+		listener := newMemListener()
+		secure := &http.Server{Handler: w.server, ErrorLog: log.New(io.Discard, "", 0)}
+		defer secure.Close()
+		go secure.Serve(tls.NewListener(listener, &tls.Config{Certificates: certified.TLS.Certificates}))
+		conn, err := listener.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		dialer := websocket.Dialer{NetDialTLSContext: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
+		if _, _, err := dialer.Dial("wss://server/?room=r&id=alice", nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.send("alice", "plug")
+		time.Sleep(writeWait)
+		w.expect("alice:connect alice:drop(timeout)")
+		start := time.Now()
+		w.server.Close()
+		w.took(start, 0)
 	})
 }

@@ -176,8 +176,9 @@ func (h *hub) start(s *session, l *link, name string, opening func(Connection)) 
 	if l.beat = h.beats.PushBack(l); h.beats.Len() == 1 {
 		h.beatTimer.Reset(h.cfg.pingPeriod)
 	}
+	pump := s.outbox.attach(l) // before reading starts, which may end at once
 	go l.readPump(prev, name, opening)
-	s.outbox.attach(l).start()
+	pump.start()
 }
 
 // unlink takes its link from a session.
@@ -196,7 +197,7 @@ func (h *hub) ping(now time.Time) {
 		}
 		l.nextPing = now.Add(h.cfg.pingPeriod)
 		h.beats.MoveToBack(l.beat)
-		l.session.outbox.signal(pingFrame).start()
+		l.session.outbox.signal(l, pingFrame).start()
 	}
 }
 
@@ -221,7 +222,8 @@ func (h *hub) depart(d departure) {
 	}
 	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(d.err))
 	if h.cfg.onTransportDrop != nil {
-		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, d.err) })
+		err := d.err
+		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
 	}
 }
 
@@ -237,7 +239,7 @@ func (h *hub) expire(now time.Time) {
 	}
 }
 
-// end ends a session once. Its write pump, if it has one, sees done and closes the link.
+// end ends a session once. Its link, if it has one, is closed by the write pump.
 func (h *hub) end(s *session, e *ending, err error) {
 	if s.ended() {
 		return
@@ -296,7 +298,7 @@ func (h *hub) serve(r request) {
 		turn = turn[n:]
 	}
 	clear(h.turn)
-	clear(h.frames)
+	clear(h.frames[:cap(h.frames)])
 }
 
 // together says how many of the first requests are one fan-out, whose frames it puts into h.frames. They take an eighth of

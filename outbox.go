@@ -57,11 +57,11 @@ func (o *outbox) push(frames []*wire.Frame, capacity int) (l *link, evicted int)
 	return o.wake(), evicted
 }
 
-// signal queues a ping or a pong; at most maxControl, of which the latest stay.
-func (o *outbox) signal(f *wire.Frame) *link {
+// signal queues a ping or a pong for the peer of l; at most maxControl, of which the latest stay.
+func (o *outbox) signal(l *link, f *wire.Frame) *link {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closed || o.link == nil {
+	if o.closed || o.link != l {
 		return nil
 	}
 	if len(o.control) == maxControl {
@@ -97,10 +97,13 @@ func (o *outbox) close() *link {
 	return o.wake()
 }
 
-// nudge wakes the pump, which finds out why.
-func (o *outbox) nudge() *link {
+// nudge wakes the pump of l, which finds out why.
+func (o *outbox) nudge(l *link) *link {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.link != l {
+		return nil
+	}
 	return o.wake()
 }
 
@@ -135,6 +138,9 @@ func (o *outbox) flush(b *wire.Batch) (filled bool) {
 
 // putBack returns frames that were taken but not written to the front of the queue.
 func (o *outbox) putBack(frames []*wire.Frame) {
+	if len(frames) == 0 {
+		return
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.queue == nil {

@@ -52,6 +52,7 @@ func TestSlowClient(t *testing.T) {
 	for ; sent < healthy; <-tick.C {
 		broadcast()
 	}
+	eventually(t, "all frames are fanned out", func() bool { return slow.broadcasts.Load() == healthy })
 	w.listener.buffers.Store(4 << 10)
 	w.dial("r", "slow")
 	w.session("r", "slow")

@@ -56,10 +56,30 @@ func (s *Socket) Part(f *Frame, deadline time.Time) {
 	if _, err := s.Conn.Write(f.Bytes); err != nil {
 		return
 	}
+	s.drain()
+}
+
+// Drain is Part after the last frame has been written.
+func (s *Socket) Drain(deadline time.Time) {
+	defer s.Conn.Close()
+	if s.Conn.SetDeadline(deadline) == nil {
+		s.drain()
+	}
+}
+
+func (s *Socket) drain() {
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
 	_, _ = io.Copy(io.Discard, s.Conn)
+}
+
+// Abort closes the connection at once. TLS would say good-bye first, for up to five seconds.
+func (s *Socket) Abort() {
+	if under, ok := s.Conn.(interface{ NetConn() net.Conn }); ok {
+		_ = under.NetConn().Close()
+	}
+	_ = s.Conn.Close()
 }
 
 // Hijacker is a ResponseWriter whose hijacked connection is a Socket.
