@@ -256,8 +256,8 @@ func (h *hub) end(s *session, e *ending, err error) {
 	}
 	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
 	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
+	pump := s.outbox.close() // before whoever waits for done can end reading in another way
 	close(s.done)
-	pump := s.outbox.close()
 	if s.link != nil {
 		s.link.gate.shut()
 		h.unlink(s)

@@ -30,7 +30,7 @@ type session struct {
 	dropErr error           // while suspended: why the transport died
 	turn    <-chan struct{} // closed when the last callback that was queued has returned
 
-	// Set by the hub before it closes done, then read-only.
+	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending
 	flushBy time.Time // when writeWait is over
 
