@@ -318,10 +318,8 @@ func (l *link) depart(err error) {
 // readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
 // writes too, and a peer that is gone may have left a close frame behind, which is still to be read.
 func (l *link) readEndsToo(err error) bool {
-	select {
-	case <-l.readDone:
+	if l.readHasEnded() {
 		return true
-	default:
 	}
 	if isTimeout(err) {
 		return false
@@ -374,10 +372,8 @@ func (l *link) setWriteDeadline() error {
 		return l.socket.Conn.SetWriteDeadline(s.flushBy)
 	}
 	err := l.socket.Conn.SetWriteDeadline(now.Add(l.hub.cfg.writeWait))
-	select {
-	case <-l.readDone:
+	if l.readHasEnded() {
 		err = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
-	default:
 	}
 	return err
 }

@@ -123,3 +123,12 @@ func (c *Child) Stop() error {
 	defer watchdog.Stop()
 	return c.cmd.Wait()
 }
+
+// With decodes the arguments of an operation and carries it out.
+func With[A, R any](args json.RawMessage, fn func(A) (R, error)) (any, error) {
+	var a A
+	if err := json.Unmarshal(args, &a); err != nil {
+		return nil, err
+	}
+	return fn(a)
+}

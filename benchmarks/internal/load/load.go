@@ -59,30 +59,21 @@ func (l *load) handle(op string, args json.RawMessage) (any, error) {
 	}
 	switch op {
 	case "setup":
-		return with(args, l.setup)
+		return control.With(args, l.setup)
 	case "connect":
-		return with(args, l.connect)
+		return control.With(args, l.connect)
 	case "reset":
-		return with(args, l.reset)
+		return control.With(args, l.reset)
 	case "await":
-		return with(args, l.await)
+		return control.With(args, l.await)
 	case "echo":
-		return with(args, l.echo)
+		return control.With(args, l.echo)
 	case "send":
-		return with(args, l.send)
+		return control.With(args, l.send)
 	case "drop":
-		return with(args, l.drop)
+		return control.With(args, l.drop)
 	}
 	return nil, errors.New("unknown operation")
-}
-
-// with decodes the arguments of an operation.
-func with[A, R any](args json.RawMessage, fn func(A) (R, error)) (any, error) {
-	var a A
-	if err := json.Unmarshal(args, &a); err != nil {
-		return nil, err
-	}
-	return fn(a)
 }
 
 type none = struct{}

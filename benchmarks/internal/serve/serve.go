@@ -47,24 +47,15 @@ func (s *server) handle(op string, args json.RawMessage) (any, error) {
 	}
 	switch op {
 	case "setup":
-		return with(args, s.setup)
+		return control.With(args, s.setup)
 	case "publish":
-		return with(args, s.publish)
+		return control.With(args, s.publish)
 	case "wait":
-		return with(args, s.wait)
+		return control.With(args, s.wait)
 	case "stats":
-		return with(args, s.stats)
+		return control.With(args, s.stats)
 	}
 	return nil, errors.New("unknown operation")
-}
-
-// with decodes the arguments of an operation.
-func with[A, R any](args json.RawMessage, fn func(A) (R, error)) (any, error) {
-	var a A
-	if err := json.Unmarshal(args, &a); err != nil {
-		return nil, err
-	}
-	return fn(a)
 }
 
 func (s *server) setup(setup control.ServerSetup) (control.ServerReady, error) {
