@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"runtime/debug"
 	"time"
@@ -41,7 +42,6 @@ type Connection interface {
 const (
 	closeGrace = time.Second      // that a peer gets to answer a close frame before its socket is closed
 	maxControl = 16               // pings and pongs that wait to be written; RFC 6455, section 5.5.3 asks for the latest pong
-	maxPooled  = 64 << 10         // bytes of a read buffer that is worth keeping
 	stallStep  = time.Millisecond // of callback time, before the read deadline is moved
 )
 
@@ -50,8 +50,7 @@ type link struct {
 	// Set before the pumps start, then read-only.
 	session *session
 	hub     *hub
-	socket  *wire.Socket
-	ws      *websocket.Conn
+	socket  wire.Socket
 
 	// Owned by the hub goroutine.
 	beat     *list.Element // in the line of heartbeats
@@ -62,25 +61,25 @@ type link struct {
 	pump     func()        // writePump, so that starting it allocates nothing
 
 	// Owned by readPump; the last two are read-only once readDone is closed.
+	reader   wire.Reader
 	deadline time.Time     // of reading, moved by every pong
 	stalled  time.Duration // callback time by which deadline is to be moved
 	readErr  error         // why reading ended; nil when the peer closed cleanly
 	farewell *wire.Frame   // the close frame that the peer should get; nil when it is not there to read it
+
+	writeBy time.Time // deadline of writing that was set last; owned by the running write pump
 }
 
-func newLink(h *hub, socket *wire.Socket, ws *websocket.Conn) *link {
+// newLink returns a link over a connection that has been upgraded, and from which early has been read already.
+func newLink(h *hub, conn net.Conn, early []byte) *link {
 	l := &link{
 		hub:      h,
-		socket:   socket,
-		ws:       ws,
+		socket:   wire.Socket{Conn: conn},
+		reader:   wire.NewReader(conn, early, h.cfg.readBufferSize, h.cfg.maxMessageSize),
 		gate:     gate{left: make(chan struct{})},
 		readDone: make(chan struct{}),
 	}
 	l.pump = l.writePump
-	ws.SetReadLimit(h.cfg.maxMessageSize)
-	ws.SetPingHandler(l.pinged)
-	ws.SetPongHandler(func(string) error { return l.expectPong() })
-	ws.SetCloseHandler(func(int, string) error { return nil })
 	return l
 }
 
@@ -110,7 +109,7 @@ func (l *link) readEnded() {
 	l.gate.shut()
 	close(l.readDone)
 	_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(l.farewellWait()))
-	l.session.outbox.nudge(l).start()
+	l.session.outbox.leave(l).start()
 }
 
 func (l *link) readHasEnded() bool {
@@ -130,27 +129,40 @@ func (l *link) farewellWait() time.Duration {
 	return min(closeGrace, l.hub.cfg.writeWait)
 }
 
+// read reads until the peer is gone, or has to go.
 func (l *link) read() error {
-	if err := l.expectPong(); err != nil {
+	err := l.expectPong()
+	for err == nil {
+		err = l.readNext()
+	}
+	return l.explain(err)
+}
+
+func (l *link) readNext() error {
+	opcode, data, err := l.reader.Next()
+	if err != nil {
 		return err
 	}
-	for {
-		_, r, err := l.ws.NextReader()
-		if err != nil {
-			return l.explain(err)
-		}
-		buf := l.hub.readBuffers.Get().(*bytes.Buffer)
-		buf.Reset()
-		if _, err = buf.ReadFrom(r); err == nil {
-			err = l.receive(buf.Bytes())
-		}
-		if buf.Cap() <= maxPooled {
-			l.hub.readBuffers.Put(buf)
-		}
-		if err != nil {
-			return l.explain(err)
-		}
+	switch opcode {
+	case wire.OpPing:
+		l.pinged(data)
+		return nil
+	case wire.OpPong:
+		return l.expectPong()
+	case wire.OpClose:
+		return closeError(data)
+	default: // a message
+		return l.receive(data)
 	}
+}
+
+// closeError returns what a peer says with a close frame.
+func closeError(data []byte) error {
+	code, reason, err := wire.ParseClose(data)
+	if err != nil {
+		return err
+	}
+	return &websocket.CloseError{Code: code, Text: reason}
 }
 
 // receive decodes a message and gives it to OnMessage. A session that has ended gets none. The error is a *PanicError.
@@ -202,37 +214,36 @@ func (l *link) expectPong() error {
 }
 
 // pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
-func (l *link) pinged(payload string) error {
+func (l *link) pinged(payload []byte) {
 	l.session.outbox.signal(l, wire.Pong(payload)).start()
-	return nil
 }
 
 // explain turns the error that ended reading into the one for the application, nil for a clean close, and decides on
 // the farewell.
 func (l *link) explain(err error) error {
 	var (
-		closed   *websocket.CloseError
-		panicked *PanicError
+		closed    *websocket.CloseError
+		panicked  *PanicError
+		violation *wire.Violation
 	)
 	switch {
 	case errors.As(err, &panicked):
 		l.farewell = wire.Close(websocket.CloseInternalServerErr, "")
 		return err
+	case errors.Is(err, io.ErrUnexpectedEOF): // the stream ended without a close frame: RFC 6455, section 7.1.5
+		return &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: err.Error()}
 	case errors.As(err, &closed):
-		if closed.Code == websocket.CloseAbnormalClosure {
-			return err // the stream ended without a close frame
-		}
 		l.farewell = wire.Close(closed.Code, "") // RFC 6455, section 5.5.1: answer with the peer's code
 		switch closed.Code {
 		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
 			return nil
 		}
 		return err
-	case errors.Is(err, websocket.ErrReadLimit):
+	case errors.Is(err, wire.ErrTooLarge):
 		l.farewell = wire.Close(websocket.CloseMessageTooBig, "")
-		err = fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, err)
-	case l.socket.Refusal() != nil:
-		l.farewell = l.socket.Refusal()
+		err = fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, websocket.ErrReadLimit)
+	case errors.As(err, &violation):
+		l.farewell = wire.Close(violation.Code, violation.Reason)
 	case isTimeout(err):
 		if !l.session.ended() {
 			l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
@@ -267,10 +278,11 @@ func (l *link) work() (over bool) {
 	batch := l.hub.batches.Get()
 	defer l.hub.batches.Put(batch)
 	for {
-		switch l.session.outbox.take(l, batch) {
+		switch l.session.outbox.take(batch) {
 		case taskNothing:
 			return false
 		case taskWrite:
+			l.allowWrite()
 			if err := l.writeBatch(batch); err != nil {
 				l.writeFailed(err)
 				return true
@@ -341,11 +353,13 @@ func (l *link) finish(batch *wire.Batch) {
 	s := l.session
 	var err error
 	for err == nil && s.ending.flush && s.outbox.flush(batch) {
+		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
 		err = l.writeBatch(batch)
 	}
 	s.discard()
 	if err == nil {
 		batch.AddControl(s.ending.closeFrame)
+		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
 		err = l.writeBatch(batch)
 	}
 	if err == nil {
@@ -364,18 +378,19 @@ func (l *link) finish(batch *wire.Batch) {
 	l.socket.Abort()
 }
 
-// setWriteDeadline sets the deadline of the next write: writeWait from now on, or from the end of the session on. While the
-// session lives and reading has ended, it is that of readEnded; looking at readDone last makes that hold whenever it ends.
-func (l *link) setWriteDeadline() error {
-	s, now := l.session, time.Now()
-	if s.ended() {
-		return l.socket.Conn.SetWriteDeadline(s.flushBy)
+// allowWrite gives the next write writeWait, or nearly: while less than a sixteenth of that has passed, the deadline stays,
+// since moving it is the dearest part of a small write after the system call. Once reading has ended the deadline is that of
+// readEnded; looking at readDone last makes that hold whenever it ends. Writing fails at once where setting a deadline does.
+func (l *link) allowWrite() {
+	now, wait := time.Now(), l.hub.cfg.writeWait
+	if l.writeBy.Sub(now) > wait-wait/16 {
+		return
 	}
-	err := l.socket.Conn.SetWriteDeadline(now.Add(l.hub.cfg.writeWait))
+	l.writeBy = now.Add(wait)
+	_ = l.socket.Conn.SetWriteDeadline(l.writeBy)
 	if l.readHasEnded() {
-		err = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
+		_ = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
 	}
-	return err
 }
 
 // writeBatch writes and empties a batch. Frames that the socket did not accept whole go back to the queue, for the next
@@ -383,11 +398,7 @@ func (l *link) setWriteDeadline() error {
 func (l *link) writeBatch(batch *wire.Batch) error {
 	defer batch.Reset()
 	s, cfg := l.session, l.hub.cfg
-	err := l.setWriteDeadline()
-	sent := 0
-	if err == nil {
-		sent, err = batch.FlushTo(l.socket.Conn)
-	}
+	sent, err := batch.FlushTo(l.socket.Conn)
 	messages := batch.Messages()
 	for _, f := range messages[:sent] {
 		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)

@@ -1,7 +1,6 @@
 package wspulse
 
 import (
-	"bytes"
 	"container/list"
 	"runtime/debug"
 	"sync"
@@ -23,10 +22,9 @@ const (
 // doing so.
 type hub struct {
 	// Set at construction, then read-only.
-	cfg         *serverConfig
-	limited     *zap.Logger // one line a second for each message
-	batches     *wire.BatchPool
-	readBuffers *sync.Pool // of *bytes.Buffer
+	cfg     *serverConfig
+	limited *zap.Logger // one line a second for each message
+	batches *wire.BatchPool
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
@@ -90,7 +88,6 @@ func newHub(cfg *serverConfig) *hub {
 			return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
 		})),
 		batches:       wire.NewBatchPool(cfg.writeBufferSize),
-		readBuffers:   &sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		registrations: make(chan registration),
 		departures:    make(chan departure),
 		requests:      make(chan request, requestQueue),

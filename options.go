@@ -127,9 +127,9 @@ func WithHeartbeat(pingPeriod, pongWait time.Duration) ServerOption {
 	return func(c *serverConfig) { c.pingPeriod, c.pongWait = pingPeriod, pongWait }
 }
 
-// WithWriteWait sets how long a write to the peer may take before its transport is given up, and how long the frames
-// queued at Close may take. One write takes what is queued, up to 64 frames or 64 KiB, or one larger frame. Default 10 s.
-// Must be in (0, 30s].
+// WithWriteWait sets how long a write to the peer may take before its transport is given up, at times a sixteenth less,
+// and how long the frames queued at Close may take. One write takes what is queued, up to 64 frames or 64 KiB, or one
+// larger frame. Default 10 s. Must be in (0, 30s].
 func WithWriteWait(d time.Duration) ServerOption {
 	if d <= 0 || d > maxWriteWait {
 		panic(fmt.Sprintf("wspulse: WithWriteWait: %v is not in (0, %v]", d, maxWriteWait))
@@ -155,8 +155,8 @@ func WithSendBufferSize(n int) ServerOption {
 	return func(c *serverConfig) { c.sendBufferSize = n }
 }
 
-// WithUpgraderBufferSize sets the sizes in bytes of the read buffer that each connection keeps, and of the pooled buffer
-// that a connection borrows while it writes; the latter grows as far as the frames gathered for one write need it.
+// WithUpgraderBufferSize sets the sizes in bytes of the read buffer that each connection keeps (256 at
+// least), and of the pooled buffer that a connection borrows while it writes; the latter grows as far as the frames gathered for one write need it.
 // Neither limits the size of messages. Default 1024 and 1024. Both must be positive.
 func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
 	if readSize <= 0 {

@@ -16,6 +16,7 @@ type outbox struct {
 	control []*wire.Frame // pings and pongs, which may be lost
 	link    *link         // that writes; nil while the session is suspended, and when it is over
 	pumping bool          // the link's write pump runs
+	leaving bool          // the reading of link has ended
 	closed  bool          // the session has ended: nothing is taken in any more
 }
 
@@ -75,7 +76,7 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 func (o *outbox) attach(l *link) *link {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.link, o.pumping = l, false
+	o.link, o.pumping, o.leaving = l, false, false
 	if o.queue.len() > 0 {
 		return o.wake()
 	}
@@ -97,24 +98,25 @@ func (o *outbox) close() *link {
 	return o.wake()
 }
 
-// nudge wakes the pump of l, which finds out why.
-func (o *outbox) nudge(l *link) *link {
+// leave says that the reading of l has ended.
+func (o *outbox) leave(l *link) *link {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.link != l {
 		return nil
 	}
+	o.leaving = true
 	return o.wake()
 }
 
-// take fills the batch of the running write pump of l, and says what to do.
-func (o *outbox) take(l *link, b *wire.Batch) task {
+// take fills the batch of the running write pump, and says what to do.
+func (o *outbox) take(b *wire.Batch) task {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.closed:
 		return taskFinish
-	case l.readHasEnded():
+	case o.leaving:
 		return taskLeave
 	case len(o.control) == 0 && o.queue.len() == 0:
 		o.pumping = false

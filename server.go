@@ -73,8 +73,6 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 	s := &server{cfg: cfg, hub: newHub(cfg)}
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: cfg.writeWait,
-		ReadBufferSize:   cfg.readBufferSize,
-		WriteBufferPool:  noWriteBuffers{}, // the write pumps have their own
 		CheckOrigin:      func(*http.Request) bool { return true },
 		Error:            s.refuse,
 	}
@@ -108,16 +106,14 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.hub.upgrades.Done()
-	socket := &wire.Socket{}
-	ws, err := s.upgrader.Upgrade(&wire.Hijacker{ResponseWriter: w, Socket: socket}, r, nil)
-	if err != nil {
+	hijacker := &wire.Hijacker{ResponseWriter: w}
+	if _, err = s.upgrader.Upgrade(hijacker, r, nil); err != nil {
 		if !errors.As(err, &websocket.HandshakeError{}) { // refuse has logged those
 			s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
 		}
 		return
 	}
-	socket.Upgraded()
-	s.hub.register(roomID, connectionID, newLink(s.hub, socket, ws))
+	s.hub.register(roomID, connectionID, newLink(s.hub, hijacker.Conn, hijacker.Early))
 }
 
 // refuse answers a request that does not become a WebSocket.
@@ -174,12 +170,6 @@ func (s *server) Kick(connectionID string) error {
 func (s *server) GetConnections(roomID string) []Connection { return s.hub.members(roomID) }
 
 func (s *server) Close() { s.hub.stop() }
-
-// noWriteBuffers keeps gorilla from allocating a write buffer for each connection; nothing is written through it.
-type noWriteBuffers struct{}
-
-func (noWriteBuffers) Get() any { return nil }
-func (noWriteBuffers) Put(any)  {}
 
 // What callers, on their goroutines, ask of the hub.
 

@@ -136,7 +136,7 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		return wire.New(c.codec.FrameType(), data), nil
+		return wire.New(wire.Opcode(c.codec.FrameType()), data), nil
 	}
 	const envelope = 40 // bytes that JSONCodec puts around the three fields, and some
 	buf := make([]byte, wire.HeaderSize, wire.HeaderSize+envelope+len(f.ID)+len(f.Event)+len(f.Payload))
@@ -144,7 +144,7 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wire.Seal(TextMessage, buf), nil
+	return wire.Seal(wire.OpText, buf), nil
 }
 
 // A gate lets the read pump into callbacks until it is shut, and says when nobody is inside any more.

@@ -1,15 +1,8 @@
 // Package wire holds what the server itself puts on the wire: RFC 6455 frames that are built once and shared, batches
-// of them that leave in one write, and the socket under a gorilla connection.
+// of them that leave in one write, the reader of what a client sends, and the socket under both.
 package wire
 
 import "encoding/binary"
-
-// Opcodes of control frames (RFC 6455, section 5.2).
-const (
-	opClose = 0x8
-	opPing  = 0x9
-	opPong  = 0xA
-)
 
 const (
 	finalBit      = 0x80 // RFC 6455, section 5.2: the frame is a whole message
@@ -29,14 +22,14 @@ type Frame struct {
 	Size  int    // of the payload, in bytes
 }
 
-// New returns a whole message of the given type. It copies payload.
-func New(messageType int, payload []byte) *Frame {
-	return Seal(messageType, append(make([]byte, HeaderSize, HeaderSize+len(payload)), payload...))
+// New returns a whole message, or a control frame. It copies payload.
+func New(opcode Opcode, payload []byte) *Frame {
+	return Seal(opcode, append(make([]byte, HeaderSize, HeaderSize+len(payload)), payload...))
 }
 
 // Seal makes a whole message of buf, whose first HeaderSize bytes are room for the header and whose rest is the payload.
 // It takes buf over.
-func Seal(messageType int, buf []byte) *Frame {
+func Seal(opcode Opcode, buf []byte) *Frame {
 	size := len(buf) - HeaderSize
 	header := buf[:HeaderSize]
 	switch {
@@ -51,23 +44,23 @@ func Seal(messageType int, buf []byte) *Frame {
 		header[1] = length64
 		binary.BigEndian.PutUint64(header[2:], uint64(size))
 	}
-	header[0] = finalBit | byte(messageType)
+	header[0] = finalBit | byte(opcode)
 	return &Frame{Bytes: buf[HeaderSize-len(header):], Size: size}
 }
 
 // Close returns a close frame with a status code and a reason, which is cut to what a control frame holds. The code 1005
 // stands for a close frame without a status (RFC 6455, section 7.4.1).
 func Close(code int, reason string) *Frame {
-	if code == 1005 {
-		return New(opClose, nil)
+	if code == codeNoStatus {
+		return New(OpClose, nil)
 	}
 	payload := binary.BigEndian.AppendUint16(make([]byte, 0, maxControl), uint16(code))
 	payload = append(payload, reason[:min(len(reason), maxControl-closeCodeSize)]...)
-	return New(opClose, payload)
+	return New(OpClose, payload)
 }
 
 // Ping returns a ping without a payload.
-func Ping() *Frame { return New(opPing, nil) }
+func Ping() *Frame { return New(OpPing, nil) }
 
 // Pong returns the answer to a ping with that payload, of 125 bytes at the most.
-func Pong(payload string) *Frame { return New(opPong, []byte(payload)) }
+func Pong(payload []byte) *Frame { return New(OpPong, payload) }

@@ -32,11 +32,11 @@ func parse(data []byte) (opcode byte, payload []byte, err error) {
 
 func TestNew_HeaderOfEachLength(t *testing.T) {
 	for _, size := range []int{0, 1, 124, 125, 126, 127, 65534, 65535, 65536, 65537, 1 << 20} {
-		for _, messageType := range []int{1, 2} {
+		for _, messageType := range []wire.Opcode{wire.OpText, wire.OpBinary} {
 			payload := bytes.Repeat([]byte{0xA5}, size)
 			f := wire.New(messageType, payload)
 			opcode, got, err := parse(f.Bytes)
-			if err != nil || int(opcode) != messageType || !bytes.Equal(got, payload) || f.Size != size {
+			if err != nil || wire.Opcode(opcode) != messageType || !bytes.Equal(got, payload) || f.Size != size {
 				t.Errorf("type %d, %d bytes: opcode %d, %d bytes, Size %d: %v", messageType, size, opcode, len(got), f.Size, err)
 			}
 		}
@@ -54,13 +54,13 @@ func TestNew_CopiesThePayload(t *testing.T) {
 
 func FuzzNew(f *testing.F) {
 	for _, size := range []int{0, 125, 126, 65535, 65536} {
-		f.Add(2, make([]byte, size))
+		f.Add(byte(2), make([]byte, size))
 	}
-	f.Fuzz(func(t *testing.T, messageType int, payload []byte) {
+	f.Fuzz(func(t *testing.T, messageType byte, payload []byte) {
 		messageType = 1 + messageType&1
-		frame := wire.New(messageType, payload)
+		frame := wire.New(wire.Opcode(messageType), payload)
 		opcode, got, err := parse(frame.Bytes)
-		if err != nil || int(opcode) != messageType || !bytes.Equal(got, payload) || frame.Size != len(payload) {
+		if err != nil || opcode != messageType || !bytes.Equal(got, payload) || frame.Size != len(payload) {
 			t.Errorf("%d bytes of type %d became %d of type %d: %v", len(payload), messageType, len(got), opcode, err)
 		}
 	})
@@ -79,9 +79,9 @@ func TestControlFrames(t *testing.T) {
 		"close, longest reason":   {wire.Close(1000, long[:123]), 8, "\x03\xe8" + long[:123]},
 		"close, reason too long":  {wire.Close(1000, long), 8, "\x03\xe8" + long[:123]},
 		"ping":                    {wire.Ping(), 9, ""},
-		"pong":                    {wire.Pong("payload"), 10, "payload"},
-		"pong, longest payload":   {wire.Pong(long[:125]), 10, long[:125]},
-		"pong, no payload at all": {wire.Pong(""), 10, ""},
+		"pong":                    {wire.Pong([]byte("payload")), 10, "payload"},
+		"pong, longest payload":   {wire.Pong([]byte(long[:125])), 10, long[:125]},
+		"pong, no payload at all": {wire.Pong(nil), 10, ""},
 	} {
 		opcode, payload, err := parse(tc.frame.Bytes)
 		if err != nil || opcode != tc.opcode || string(payload) != tc.payload || len(payload) > 125 {

@@ -8,42 +8,8 @@ import (
 	"time"
 )
 
-// Socket is the net.Conn under a gorilla connection. Reading and the opening handshake pass through. What gorilla writes
-// of its own accord after that, a close frame for a peer that broke the protocol, is kept for the write pump instead:
-// the one writer of the connection, which writes to Conn.
-type Socket struct {
-	net.Conn
-	upgraded bool   // set by Upgraded, before anything reads
-	refusal  []byte // owned by the reading goroutine
-}
-
-// Upgraded says that the opening handshake is over.
-func (s *Socket) Upgraded() { s.upgraded = true }
-
-// Write keeps p once the handshake is over.
-func (s *Socket) Write(p []byte) (int, error) {
-	if !s.upgraded {
-		return s.Conn.Write(p)
-	}
-	s.refusal = append([]byte(nil), p...)
-	return len(p), nil
-}
-
-// SetWriteDeadline does nothing once the handshake is over.
-func (s *Socket) SetWriteDeadline(t time.Time) error {
-	if !s.upgraded {
-		return s.Conn.SetWriteDeadline(t)
-	}
-	return nil
-}
-
-// Refusal returns the close frame that gorilla meant to send, or nil. It belongs to the goroutine that reads.
-func (s *Socket) Refusal() *Frame {
-	if s.refusal == nil {
-		return nil
-	}
-	return &Frame{Bytes: s.refusal}
-}
+// Socket is the net.Conn under a link. One goroutine reads it and one writes it; both ways of closing go round the writer.
+type Socket struct{ net.Conn }
 
 // Part writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
 // peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather than a
@@ -82,18 +48,22 @@ func (s *Socket) Abort() {
 	_ = s.Conn.Close()
 }
 
-// Hijacker is a ResponseWriter whose hijacked connection is a Socket.
+// Hijacker is a ResponseWriter that keeps what is hijacked.
 type Hijacker struct {
 	http.ResponseWriter
-	Socket *Socket
+	Conn  net.Conn // nil unless Hijack has succeeded
+	Early []byte   // what the client sent behind its request
 }
 
-// Hijack takes over the connection, also from behind middleware whose ResponseWriter has an Unwrap method.
+// Hijack takes over the connection, also from behind middleware whose ResponseWriter has an Unwrap method. The reader that
+// it returns is empty: the opening handshake is over with the request.
 func (h *Hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
 	if err != nil {
 		return nil, nil, err
 	}
-	h.Socket.Conn = conn
-	return h.Socket, rw, nil
+	h.Conn = conn
+	h.Early = make([]byte, rw.Reader.Buffered())
+	_, err = io.ReadFull(rw.Reader, h.Early)
+	return conn, rw, err
 }

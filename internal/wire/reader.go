@@ -1,0 +1,366 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"slices"
+	"sync"
+	"unicode/utf8"
+)
+
+// An Opcode says what a frame is (RFC 6455, section 5.2).
+type Opcode byte
+
+// The opcodes. A Reader joins continuations to the frame that they continue.
+const (
+	opContinuation Opcode = 0x0
+	OpText         Opcode = 0x1
+	OpBinary       Opcode = 0x2
+	OpClose        Opcode = 0x8
+	OpPing         Opcode = 0x9
+	OpPong         Opcode = 0xA
+)
+
+func (o Opcode) control() bool { return o >= OpClose }
+
+// Status codes (RFC 6455, section 7.4.1).
+const (
+	codeProtocolError = 1002
+	codeNoStatus      = 1005
+	codeInvalidData   = 1007
+	codePolicy        = 1008
+)
+
+// A Violation is what a peer did that ends its connection.
+type Violation struct {
+	Code   int // of the close frame that it gets
+	Reason string
+}
+
+// Error says what the peer did.
+func (v *Violation) Error() string { return "websocket: " + v.Reason }
+
+func violation(format string, args ...any) error {
+	return &Violation{Code: codeProtocolError, Reason: fmt.Sprintf(format, args...)}
+}
+
+var (
+	// ErrTooLarge says that a message has more bytes than the reader's limit.
+	ErrTooLarge = errors.New("websocket: message too large")
+
+	errNotUTF8 error = &Violation{Code: codeInvalidData, Reason: "text is not UTF-8"} // RFC 6455, section 8.1
+)
+
+const (
+	opcodeBits   = 0x0F // RFC 6455, section 5.2: of the first byte
+	reservedBits = 0x70 // the same
+	maskBit      = 0x80 // of the second byte
+	lengthBits   = 0x7F // the same
+	maskSize     = 4    // bytes
+
+	minReadBuffer = 256      // holds any control frame
+	maxEmpty      = 64       // frames without payload in one message
+	maxPooled     = 64 << 10 // bytes of a buffer that is worth keeping
+)
+
+// A Reader takes the frames of a client apart, by the letter of RFC 6455. It belongs to one goroutine at a time.
+type Reader struct {
+	src   io.Reader
+	limit int64  // of a message, in bytes
+	buf   []byte // what has come in and is not taken yet is buf[r:w]
+	r, w  int
+
+	// Of the message that is under way: its first frame has come, and does not hold all of it.
+	opcode  Opcode // 0: there is none
+	message *payload
+	valid   int // how many bytes of a text are known to be UTF-8
+	empty   int // frames without payload
+}
+
+// A payload is what Reader gathers of a message in more than one piece.
+type payload struct{ data []byte }
+
+// payloads holds empty ones, so that a connection has one only while a message comes in.
+var payloads = sync.Pool{New: func() any { return new(payload) }}
+
+// NewReader returns a reader of what early holds and src has after it, with a buffer of size bytes or a little more.
+func NewReader(src io.Reader, early []byte, size int, limit int64) Reader {
+	buf := make([]byte, max(size, len(early), minReadBuffer))
+	return Reader{src: src, limit: limit, buf: buf, w: copy(buf, early)}
+}
+
+// Next returns the next message, or a control frame that came before it. The payload is good until the next call. A text
+// is UTF-8. Errors: *Violation, ErrTooLarge, or what src returned; the end of the stream is io.ErrUnexpectedEOF.
+func (r *Reader) Next() (Opcode, []byte, error) {
+	if r.opcode == 0 {
+		r.release()
+	}
+	for {
+		h, err := r.header()
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case h.opcode.control(), h.final && h.opcode != opContinuation && h.size <= int64(len(r.buf)):
+			data, err := r.whole(h)
+			return h.opcode, data, err
+		}
+		if err := r.gather(h); err != nil {
+			return 0, nil, err
+		}
+		if h.final {
+			opcode := r.opcode
+			r.opcode = 0
+			return opcode, r.message.data, nil
+		}
+	}
+}
+
+// release gives back the payload of the message before.
+func (r *Reader) release() {
+	if r.message == nil {
+		return
+	}
+	if r.message.data = r.message.data[:0]; cap(r.message.data) <= maxPooled {
+		payloads.Put(r.message)
+	}
+	r.message, r.valid, r.empty = nil, 0, 0
+}
+
+// A header is that of a frame (RFC 6455, section 5.2).
+type header struct {
+	final  bool
+	opcode Opcode
+	mask   uint32 // the first byte lowest
+	size   int64
+}
+
+// header takes the next header.
+func (r *Reader) header() (h header, err error) {
+	if err := r.fill(2); err != nil {
+		return h, err
+	}
+	first, second := r.buf[r.r], r.buf[r.r+1]
+	h.final, h.opcode, h.size = first&finalBit != 0, Opcode(first&opcodeBits), int64(second&lengthBits)
+	if err := r.check(h, first, second); err != nil {
+		return h, err
+	}
+	length := 0
+	switch h.size {
+	case length16:
+		length = 2
+	case length64:
+		length = 8
+	}
+	if err := r.fill(2 + length + maskSize); err != nil {
+		return h, err
+	}
+	rest, least := r.buf[r.r+2:r.w], int64(0)
+	switch length {
+	case 2:
+		h.size, least = int64(binary.BigEndian.Uint16(rest)), length16
+	case 8:
+		h.size, least = int64(binary.BigEndian.Uint64(rest)), 1<<16 // negative with the highest bit, which must be 0
+	}
+	if h.size < least {
+		return h, violation("length not in its shortest form")
+	}
+	h.mask = binary.LittleEndian.Uint32(rest[length:])
+	r.r += 2 + length + maskSize
+	if !h.opcode.control() && h.size > r.limit-int64(r.gathered()) {
+		return h, ErrTooLarge
+	}
+	return h, nil
+}
+
+// check looks at what the first two bytes of a frame say, which are all that is needed to refuse it.
+func (r *Reader) check(h header, first, second byte) error {
+	switch {
+	case first&reservedBits != 0:
+		return violation("reserved bit set")
+	case h.opcode > OpPong, h.opcode > OpBinary && h.opcode < OpClose:
+		return violation("reserved opcode %d", h.opcode)
+	case second&maskBit == 0:
+		return violation("frame without a mask")
+	case h.opcode.control() && !h.final:
+		return violation("fragmented control frame")
+	case h.opcode.control() && h.size > maxControl:
+		return violation("control frame of more than %d bytes", maxControl)
+	case h.opcode == opContinuation && r.opcode == 0:
+		return violation("continuation of no message")
+	case h.opcode != opContinuation && !h.opcode.control() && r.opcode != 0:
+		return violation("message inside another")
+	}
+	return nil
+}
+
+// whole takes a payload that fits the buffer, where it stays.
+func (r *Reader) whole(h header) ([]byte, error) {
+	size := int(h.size)
+	if err := r.fill(size); err != nil {
+		return nil, err
+	}
+	data := r.buf[r.r : r.r+size]
+	r.r += size
+	unmask(data, h.mask, 0)
+	if h.opcode == OpText && !utf8.Valid(data) {
+		return nil, errNotUTF8
+	}
+	return data, nil
+}
+
+// gather adds the payload of a frame to the message that is under way, or begins with it.
+func (r *Reader) gather(h header) error {
+	if r.message == nil {
+		r.message = payloads.Get().(*payload)
+	}
+	if h.opcode != opContinuation {
+		r.opcode = h.opcode
+	}
+	if h.size == 0 {
+		if r.empty++; r.empty > maxEmpty {
+			return &Violation{Code: codePolicy, Reason: fmt.Sprintf("more than %d empty frames in a message", maxEmpty)}
+		}
+	}
+	for pos := 0; pos < int(h.size); {
+		piece, err := r.piece(int(h.size) - pos)
+		if err != nil {
+			return err
+		}
+		unmask(piece, h.mask, pos)
+		pos += len(piece)
+		if err := r.checkText(false); err != nil {
+			return err
+		}
+	}
+	return r.checkText(h.final)
+}
+
+// gathered returns how many bytes of the message under way have come.
+func (r *Reader) gathered() int {
+	if r.message == nil {
+		return 0
+	}
+	return len(r.message.data)
+}
+
+// piece appends up to n bytes to the message under way, as many as have come in, and returns them. Memory grows with what
+// has come, not with what a header announces.
+func (r *Reader) piece(n int) ([]byte, error) {
+	data := r.message.data
+	size := len(data)
+	if r.r < r.w {
+		n = min(n, r.w-r.r)
+		data = append(data, r.buf[r.r:r.r+n]...)
+		r.r += n
+	} else {
+		data = slices.Grow(data, min(n, max(size, len(r.buf))))
+		read, err := r.read(data[size:min(size+n, cap(data))])
+		if err != nil {
+			return nil, err
+		}
+		data = data[:size+read]
+	}
+	r.message.data = data
+	return data[size:], nil
+}
+
+// checkText checks what has come of a text since the last time. The last rune may be cut unless it is the end of the text.
+func (r *Reader) checkText(end bool) error {
+	if r.opcode != OpText {
+		return nil
+	}
+	rest := r.message.data[r.valid:]
+	if !end {
+		rest = rest[:len(rest)-cutRune(rest)]
+	}
+	r.valid += len(rest)
+	if !utf8.Valid(rest) {
+		return errNotUTF8
+	}
+	return nil
+}
+
+// cutRune returns how many bytes at the end of p are the beginning of a rune.
+func cutRune(p []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(p); n++ {
+		if tail := p[len(p)-n:]; utf8.RuneStart(tail[0]) {
+			if utf8.FullRune(tail) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
+}
+
+// fill reads until n bytes are in the buffer, which must have room for as many.
+func (r *Reader) fill(n int) error {
+	if r.r == r.w {
+		r.r, r.w = 0, 0
+	}
+	if r.r+n > len(r.buf) {
+		r.r, r.w = 0, copy(r.buf, r.buf[r.r:r.w])
+	}
+	for r.w-r.r < n {
+		read, err := r.read(r.buf[r.w:])
+		if err != nil {
+			return err
+		}
+		r.w += read
+	}
+	return nil
+}
+
+// read reads from the source. What that says of an end it says again after what it has read.
+func (r *Reader) read(p []byte) (int, error) {
+	n, err := r.src.Read(p)
+	if n > 0 {
+		return n, nil
+	}
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return 0, err
+}
+
+// ParseClose takes the payload of a close frame apart. Without a status the code is 1005. The error is a *Violation.
+func ParseClose(data []byte) (code int, reason string, err error) {
+	if len(data) == 0 {
+		return codeNoStatus, "", nil
+	}
+	if len(data) < closeCodeSize {
+		return 0, "", violation("close frame of one byte")
+	}
+	code = int(binary.BigEndian.Uint16(data))
+	if data = data[closeCodeSize:]; !validCloseCode(code) {
+		return 0, "", violation("invalid close code %d", code)
+	}
+	if !utf8.Valid(data) {
+		return 0, "", errNotUTF8
+	}
+	return code, string(data), nil
+}
+
+// validCloseCode says whether a peer may send that code: RFC 6455, section 7.4, and the IANA registry that it refers to.
+func validCloseCode(code int) bool {
+	switch code {
+	case 1004, codeNoStatus, 1006, 1015: // 1015 is for a failed TLS handshake
+		return false
+	}
+	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
+}
+
+// unmask takes the mask from p, whose first byte is number pos of its frame (RFC 6455, section 5.3).
+func unmask(p []byte, mask uint32, pos int) {
+	mask = bits.RotateLeft32(mask, -8*(pos%4))
+	wide := uint64(mask)<<32 | uint64(mask)
+	for ; len(p) >= 8; p = p[8:] {
+		binary.LittleEndian.PutUint64(p, binary.LittleEndian.Uint64(p)^wide)
+	}
+	for i := range p {
+		p[i] ^= byte(wide >> (8 * i))
+	}
+}
