@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 
 	"github.com/wspulse/server/internal/wire"
@@ -56,9 +55,8 @@ type Server interface {
 }
 
 type server struct {
-	cfg      *serverConfig
-	hub      *hub
-	upgrader websocket.Upgrader
+	cfg *serverConfig
+	hub *hub
 }
 
 // NewServer starts a server. It panics when connect is nil. Close it to end its goroutines.
@@ -71,56 +69,64 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 		option(cfg)
 	}
 	s := &server{cfg: cfg, hub: newHub(cfg)}
-	s.upgrader = websocket.Upgrader{
-		HandshakeTimeout: cfg.writeWait,
-		CheckOrigin:      func(*http.Request) bool { return true },
-		Error:            s.refuse,
-	}
 	go s.hub.run()
 	cfg.logger.Info("wspulse: server started", zap.Duration("resumeWindow", cfg.resumeWindow))
 	return s
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var (
-		roomID, connectionID string
-		err                  error
-		accepted             bool
-	)
-	switch {
-	case !s.hub.contain("ConnectFunc", "", func() { roomID, connectionID, err = s.cfg.connect(r) }):
-		answer(w, http.StatusInternalServerError)
+	roomID, connectionID, ok := s.admit(w, r)
+	if !ok {
 		return
-	case err != nil:
-		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
-		answer(w, http.StatusUnauthorized)
-		return
-	case !s.hub.contain("CheckOrigin", connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
-		answer(w, http.StatusInternalServerError)
-		return
-	case !accepted:
-		s.refuse(w, r, http.StatusForbidden, errors.New("origin refused: "+r.Header.Get("Origin")))
-		return
-	case !s.hub.enter():
+	}
+	if !s.hub.enter() {
 		answer(w, http.StatusServiceUnavailable)
 		return
 	}
 	defer s.hub.upgrades.Done()
-	hijacker := &wire.Hijacker{ResponseWriter: w}
-	if _, err = s.upgrader.Upgrade(hijacker, r, nil); err != nil {
-		if !errors.As(err, &websocket.HandshakeError{}) { // refuse has logged those
-			s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
-		}
+	if err := wire.CheckUpgrade(r); err != nil {
+		s.refuse(w, r, http.StatusBadRequest, err)
 		return
 	}
-	s.hub.register(roomID, connectionID, newLink(s.hub, hijacker.Conn, hijacker.Early))
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		s.refuse(w, r, http.StatusInternalServerError, err)
+		return
+	}
+	early, err := wire.Accept(conn, buffered.Reader, r, s.cfg.writeWait)
+	if err != nil {
+		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
+		return
+	}
+	s.hub.register(roomID, connectionID, newLink(s.hub, conn, early))
 }
 
-// refuse answers a request that does not become a WebSocket.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
-	if status == http.StatusMethodNotAllowed {
-		status = http.StatusBadRequest // to a client any request that is no upgrade is the same mistake
+// admit asks who a request is from, and answers one that does not become a WebSocket.
+func (s *server) admit(w http.ResponseWriter, r *http.Request) (roomID, connectionID string, ok bool) {
+	var (
+		err      error
+		accepted bool
+	)
+	switch {
+	case !s.hub.contain("ConnectFunc", "", func() { roomID, connectionID, err = s.cfg.connect(r) }):
+		answer(w, http.StatusInternalServerError)
+		return "", "", false
+	case err != nil:
+		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
+		answer(w, http.StatusUnauthorized)
+		return "", "", false
+	case !s.hub.contain("CheckOrigin", connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
+		answer(w, http.StatusInternalServerError)
+		return "", "", false
+	case !accepted:
+		s.refuse(w, r, http.StatusForbidden, errors.New("origin refused: "+r.Header.Get("Origin")))
+		return "", "", false
 	}
+	return roomID, connectionID, true
+}
+
+// refuse answers a request that does not become a WebSocket, and logs why.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
 	s.hub.limited.Warn("wspulse: upgrade refused", zap.Int("status", status), zap.String("remoteAddr", r.RemoteAddr), zap.Error(reason))
 	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
 	answer(w, status)

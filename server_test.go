@@ -279,3 +279,20 @@ func TestNewServer_LastOptionCounts(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// A ResponseWriter that does not give its connection away, such as that of HTTP/2, answers 500.
+func TestUpgrade_WithoutHijacker(t *testing.T) {
+	server := wspulse.NewServer(func(*http.Request) (string, string, error) { return "r", "", nil })
+	defer server.Close()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for key, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(key, value)
+	}
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, r)
+	if w.Code != http.StatusInternalServerError || len(server.GetConnections("r")) != 0 {
+		t.Errorf("status %d, %d members", w.Code, len(server.GetConnections("r")))
+	}
+}

@@ -1,10 +1,8 @@
 package wire
 
 import (
-	"bufio"
 	"io"
 	"net"
-	"net/http"
 	"time"
 )
 
@@ -46,24 +44,4 @@ func (s *Socket) Abort() {
 		_ = under.NetConn().Close()
 	}
 	_ = s.Conn.Close()
-}
-
-// Hijacker is a ResponseWriter that keeps what is hijacked.
-type Hijacker struct {
-	http.ResponseWriter
-	Conn  net.Conn // nil unless Hijack has succeeded
-	Early []byte   // what the client sent behind its request
-}
-
-// Hijack takes over the connection, also from behind middleware whose ResponseWriter has an Unwrap method. The reader that
-// it returns is empty: the opening handshake is over with the request.
-func (h *Hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.Conn = conn
-	h.Early = make([]byte, rw.Reader.Buffered())
-	_, err = io.ReadFull(rw.Reader, h.Early)
-	return conn, rw, err
 }

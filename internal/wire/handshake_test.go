@@ -1,0 +1,106 @@
+package wire_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// The key and the answer of RFC 6455, section 1.3.
+const (
+	sampleKey    = "dGhlIHNhbXBsZSBub25jZQ=="
+	sampleAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+)
+
+func upgradeRequest(change func(r *http.Request)) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for key, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": sampleKey,
+	} {
+		r.Header.Set(key, value)
+	}
+	change(r)
+	return r
+}
+
+func set(key string, values ...string) func(*http.Request) {
+	return func(r *http.Request) { r.Header[http.CanonicalHeaderKey(key)] = values }
+}
+
+func TestCheckUpgrade(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*http.Request)
+		ok     bool
+	}{
+		"the RFC's own":              {func(*http.Request) {}, true},
+		"tokens in any case":         {func(r *http.Request) { set("Connection", "uPGRADE")(r); set("Upgrade", "WebSocket")(r) }, true},
+		"token among others":         {set("Connection", "keep-alive ,\tUpgrade"), true},
+		"token in the second header": {set("Connection", "keep-alive", "upgrade"), true},
+		"list with empty elements":   {set("Upgrade", ",, websocket,"), true},
+		"HTTP/1.0":                   {func(r *http.Request) { r.Proto, r.ProtoMinor = "HTTP/1.0", 0 }, false},
+		"POST":                       {func(r *http.Request) { r.Method = http.MethodPost }, false},
+		"a body":                     {func(r *http.Request) { r.ContentLength = 3 }, false},
+		"a body of unknown length":   {func(r *http.Request) { r.ContentLength = -1 }, false},
+		"no Connection":              {set("Connection"), false},
+		"part of a token":            {set("Connection", "upgraded"), false},
+		"no Upgrade":                 {set("Upgrade"), false},
+		"other Upgrade":              {set("Upgrade", "h2c"), false},
+		"tokens without a comma":     {set("Upgrade", "h2c websocket"), false},
+		"version 8":                  {set("Sec-WebSocket-Version", "8"), false},
+		"two versions":               {set("Sec-WebSocket-Version", "13", "8"), false},
+		"versions in a list":         {set("Sec-WebSocket-Version", "13, 8"), false},
+		"no key":                     {set("Sec-WebSocket-Key"), false},
+		"two keys":                   {set("Sec-WebSocket-Key", sampleKey, sampleKey), false},
+		"empty key":                  {set("Sec-WebSocket-Key", ""), false},
+		"key of 15 bytes":            {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j"), false},
+		"key of 17 bytes":            {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZWE="), false},
+		"key that is not base64":     {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j*Q=="), false},
+	} {
+		if err := wire.CheckUpgrade(upgradeRequest(tc.change)); (err == nil) != tc.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAccept(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	go func() {
+		defer server.Close()
+		buffered := bufio.NewReader(io.MultiReader(strings.NewReader("early"), server))
+		_, _ = buffered.Peek(1)
+		early, err := wire.Accept(server, buffered, upgradeRequest(func(*http.Request) {}), time.Second)
+		if err != nil || string(early) != "early" {
+			t.Errorf("early %q: %v", early, err)
+		}
+	}()
+	response, err := http.ReadResponse(bufio.NewReader(client), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != 101 || response.Header.Get("Sec-WebSocket-Accept") != sampleAccept ||
+		response.Header.Get("Upgrade") != "websocket" || response.Header.Get("Connection") != "Upgrade" || len(response.Header) != 3 {
+		t.Errorf("%s, %v", response.Status, response.Header)
+	}
+}
+
+// A client that does not read the answer is given up, and its connection closed.
+func TestAccept_GivesUp(t *testing.T) {
+	server, client := net.Pipe()
+	defer client.Close()
+	_, err := wire.Accept(server, bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), time.Millisecond)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("the connection is open: %v", err)
+	}
+}
