@@ -8,7 +8,7 @@ import (
 const (
 	maxBatchFrames = 64       // in one batch
 	maxBatchBytes  = 64 << 10 // after which a batch takes no more frames
-	maxCopied      = 16 << 10 // a larger frame is written by itself, not copied
+	maxCopied      = 32 << 10 // a larger frame is written by itself, not copied
 )
 
 // Batch gathers frames that leave in one write. It belongs to one goroutine at a time.

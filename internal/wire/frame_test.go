@@ -108,7 +108,7 @@ func (m *miser) Write(p []byte) (int, error) {
 
 // Whatever number of bytes a writer accepts, FlushTo knows how many whole frames these are.
 func TestBatch_CountsTheFramesThatWereAccepted(t *testing.T) {
-	const large = 20 << 10 // is not copied
+	const large = 40 << 10 // is not copied
 	pool := wire.NewBatchPool(1024)
 	for _, sizes := range [][]int{{3}, {0, 0, 0}, {1, 2, 3}, {125, 126, 5}, {large}, {1, large, 1}, {large, large}, {0, 300, large, 2, 0}} {
 		var frames []*wire.Frame
