@@ -35,6 +35,8 @@ func newAbuseWorld(t *testing.T, options ...wspulse.ServerOption) *abuseWorld {
 	w := &abuseWorld{logs: logs, left: make(chan error, 1)}
 	w.netWorld = newNetWorld(t, append([]wspulse.ServerOption{
 		wspulse.WithLogger(zap.New(core)),
+		anyOrigin,
+		wspulse.WithMalformedLimit(0),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
 			if c.ID() == "mallory" {
 				w.heard.Add(1)

@@ -51,6 +51,10 @@ type link struct {
 	session *session
 	hub     *hub
 	socket  wire.Socket
+	pump    func() // writePump, so that starting it allocates nothing
+	deflate bool   // the peer takes compressed messages
+
+	writeBy time.Time // deadline of writing that was set last; owned by the running write pump
 
 	// Owned by the hub goroutine.
 	beat     *list.Element // in the line of heartbeats
@@ -58,28 +62,33 @@ type link struct {
 
 	gate     gate
 	readDone chan struct{} // closed by readPump when it has ended
-	pump     func()        // writePump, so that starting it allocates nothing
 
 	// Owned by readPump; the last two are read-only once readDone is closed.
-	reader   wire.Reader
-	deadline time.Time     // of reading, moved by every pong
-	stalled  time.Duration // callback time by which deadline is to be moved
-	readErr  error         // why reading ended; nil when the peer closed cleanly
-	farewell *wire.Frame   // the close frame that the peer should get; nil when it is not there to read it
-
-	writeBy time.Time // deadline of writing that was set last; owned by the running write pump
+	reader    wire.Reader
+	deadline  time.Time     // of the next pong
+	stalled   time.Duration // callback time by which deadline is to be moved
+	messageBy time.Time     // the message that is coming in must be there; zero: there is none
+	received  meter         // of WithMessageRate
+	malformed int           // messages in a row
+	readErr   error         // why reading ended; nil when the peer closed cleanly
+	farewell  *wire.Frame   // the close frame that the peer should get; nil when it is not there to read it
 }
 
 // newLink returns a link over a connection that has been upgraded, and from which early has been read already.
-func newLink(h *hub, conn net.Conn, early []byte) *link {
+func newLink(h *hub, conn net.Conn, early []byte, deflate bool) *link {
 	l := &link{
 		hub:      h,
 		socket:   wire.Socket{Conn: conn},
 		reader:   wire.NewReader(conn, early, h.cfg.readBufferSize, h.cfg.maxMessageSize),
+		deflate:  deflate,
 		gate:     gate{left: make(chan struct{})},
 		readDone: make(chan struct{}),
 	}
 	l.pump = l.writePump
+	l.reader.Inflate = deflate
+	if h.cfg.messageTimeout > 0 {
+		l.reader.Partial = l.messageBegun
+	}
 	return l
 }
 
@@ -143,6 +152,9 @@ func (l *link) readNext() error {
 	if err != nil {
 		return err
 	}
+	if err := l.checkRate(opcode); err != nil {
+		return err
+	}
 	switch opcode {
 	case wire.OpPing:
 		l.pinged(data)
@@ -152,6 +164,7 @@ func (l *link) readNext() error {
 	case wire.OpClose:
 		return closeError(data)
 	default: // a message
+		l.messageDone()
 		return l.receive(data)
 	}
 }
@@ -195,8 +208,9 @@ func (l *link) receive(data []byte) (err error) {
 			}
 			entry.Write(s.field(), zap.Int("bytes", len(data)), reason)
 		}
-		return nil
+		return l.checkMalformed()
 	}
+	l.malformed = 0
 	cfg.onMessage(s, f)
 	l.stalled += time.Since(start)
 	if l.stalled >= stallStep {
@@ -210,7 +224,7 @@ func (l *link) receive(data []byte) (err error) {
 // expectPong gives the peer pongWait, from now on, for its next pong.
 func (l *link) expectPong() error {
 	l.deadline, l.stalled = time.Now().Add(l.hub.cfg.pongWait), 0
-	return l.socket.SetReadDeadline(l.deadline)
+	return l.setReadDeadline()
 }
 
 // pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
@@ -225,6 +239,7 @@ func (l *link) explain(err error) error {
 		closed    *websocket.CloseError
 		panicked  *PanicError
 		violation *wire.Violation
+		exceeded  *LimitError
 	)
 	switch {
 	case errors.As(err, &panicked):
@@ -244,6 +259,13 @@ func (l *link) explain(err error) error {
 		err = fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, websocket.ErrReadLimit)
 	case errors.As(err, &violation):
 		l.farewell = wire.Close(violation.Code, violation.Reason)
+	case isTimeout(err) && l.late():
+		d := l.hub.cfg.messageTimeout
+		return l.explain(&LimitError{LimitMessageTime, websocket.ClosePolicyViolation, fmt.Sprintf("a message took longer than %v", d)})
+	case errors.As(err, &exceeded):
+		l.farewell = wire.Close(exceeded.Code, exceeded.Reason)
+		l.hub.limitReached(exceeded.Limit, l.session.RoomID(), l.session.id, zap.Stringer("remoteAddr", l.socket.RemoteAddr()))
+		return err
 	case isTimeout(err):
 		if !l.session.ended() {
 			l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
@@ -275,7 +297,7 @@ func (l *link) writePump() {
 }
 
 func (l *link) work() (over bool) {
-	batch := l.hub.batches.Get()
+	batch := l.hub.batches.Get(l.deflate)
 	defer l.hub.batches.Put(batch)
 	for {
 		switch l.session.outbox.take(batch) {

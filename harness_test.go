@@ -57,7 +57,7 @@ type world struct {
 func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 	t.Helper()
 	w := &world{t: t, listener: newMemListener(), events: &journal{}}
-	w.server = wspulse.NewServer(fromQuery, append(w.events.callbacks(), options...)...)
+	w.server = wspulse.NewServer(fromQuery, slices.Concat(w.events.callbacks(), []wspulse.ServerOption{anyOrigin}, options)...)
 	w.http = &http.Server{Handler: w.server}
 	go w.http.Serve(w.listener)
 	t.Cleanup(func() {
@@ -67,7 +67,10 @@ func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 	return w
 }
 
-// fromQuery is a ConnectFunc: /?room=R&id=I, or /?refuse, or /?panic.
+// anyOrigin is the default, without the warning at the start.
+var anyOrigin = wspulse.WithCheckOrigin(func(*http.Request) bool { return true })
+
+// fromQuery is a ConnectFunc: /?room=R&id=I, or /?refuse, /?panic or /?slow.
 func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 	q := r.URL.Query()
 	switch {
@@ -75,6 +78,9 @@ func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 		return "", "", errors.New("secret reason")
 	case q.Has("panic"):
 		panic("secret value")
+	case q.Has("slow"):
+		<-r.Context().Done()
+		return "", "", r.Context().Err()
 	}
 	return q.Get("room"), q.Get("id"), nil
 }

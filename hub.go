@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	requestQueue = 2048 // broadcasts and other requests that the hub queues before the next caller waits for it
-	maxTurn      = 64   // of them that it serves before it looks at anything else
+	requestQueue = 2048     // broadcasts and other requests that the hub queues before the next caller waits for it
+	maxTurn      = 64       // of them that it serves before it looks at anything else
+	maxTogether  = 64 << 10 // bytes, after which one fan-out takes no more broadcasts
 )
 
 // A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks in
@@ -25,23 +26,27 @@ type hub struct {
 	cfg     *serverConfig
 	limited *zap.Logger // one line a second for each message
 	batches *wire.BatchPool
+	bound   bound // of all queues
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
 	departures    chan departure
-	requests      chan request // in the order of the calls
+	requests      chan request  // in the order of the calls
+	reclaims      chan struct{} // of capacity 1: the queues hold more bytes than the budget
 
 	quit chan struct{} // asks run to end; closed by the first stop
 	done chan struct{} // run has ended; closed by run
 
 	upgrades sync.WaitGroup // requests between enter and leave; added to under mu
 	links    sync.WaitGroup // links whose socket is not closed; added to by run
+	queued   atomic.Int64   // bytes in all queues; counted if there is a budget
 
 	// mu guards what follows. The hub goroutine, the one writer of the maps, reads them without it.
-	mu       sync.RWMutex
-	sessions map[string]*session // by connectionID
-	rooms    map[string]*room    // by roomID; none is empty
-	stopping bool
+	mu        sync.RWMutex
+	sessions  map[string]*session // by connectionID
+	rooms     map[string]*room    // by roomID; none is empty
+	admission admission
+	stopping  bool
 
 	// Owned by the hub goroutine.
 	line      *list.List  // of suspended sessions, the next to expire first: all windows are equal
@@ -62,6 +67,7 @@ type room struct {
 // A registration is a WebSocket that has been opened.
 type registration struct {
 	roomID, connectionID string
+	seat                 seat
 	link                 *link
 }
 
@@ -91,6 +97,7 @@ func newHub(cfg *serverConfig) *hub {
 		registrations: make(chan registration),
 		departures:    make(chan departure),
 		requests:      make(chan request, requestQueue),
+		reclaims:      make(chan struct{}, 1),
 		quit:          make(chan struct{}),
 		done:          make(chan struct{}),
 		sessions:      make(map[string]*session),
@@ -102,6 +109,11 @@ func newHub(cfg *serverConfig) *hub {
 	}
 	h.timer.Stop()
 	h.beatTimer.Stop()
+	h.admission.byKey = make(map[string]int)
+	h.bound = bound{frames: cfg.sendBufferSize, bytes: cfg.sendBufferBytes}
+	if cfg.memoryBudget > 0 {
+		h.bound.total = &h.queued
+	}
 	return h
 }
 
@@ -116,6 +128,8 @@ func (h *hub) run() {
 			h.depart(d)
 		case r := <-h.requests:
 			h.serve(r)
+		case <-h.reclaims:
+			h.reclaim()
 		case <-h.timer.C:
 			h.expire(time.Now())
 		case <-h.beatTimer.C:
@@ -134,6 +148,7 @@ func (h *hub) admit(r registration) {
 	case s == nil:
 		h.open(r)
 	case s.link == nil:
+		h.giveUp(r.seat)
 		h.resume(s, r.link)
 	default:
 		h.end(s, replaced, ErrDuplicateConnectionID)
@@ -145,10 +160,11 @@ func (h *hub) open(r registration) {
 	s := &session{
 		hub:      h,
 		id:       r.connectionID,
+		key:      r.seat.key,
 		openedAt: time.Now(),
 		done:     make(chan struct{}),
 	}
-	if h.join(s, r.roomID) {
+	if h.join(s, r.roomID, r.seat) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}
 	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
@@ -299,12 +315,13 @@ func (h *hub) serve(r request) {
 }
 
 // together says how many of the first requests are one fan-out, whose frames it puts into h.frames. They take an eighth of
-// a member's buffer at the most.
+// a member's buffer at the most, and little enough memory to stay in the cache while all members are written to.
 func (h *hub) together(turn []request) (n int) {
 	h.frames = h.frames[:0]
-	most := max(1, h.cfg.sendBufferSize/8)
-	for n < len(turn) && n < most && turn[n].room != nil && turn[n].room == turn[0].room {
+	most, bytes := max(1, h.cfg.sendBufferSize/8), 0
+	for n < len(turn) && n < most && bytes < maxTogether && turn[n].room != nil && turn[n].room == turn[0].room {
 		h.frames = append(h.frames, turn[n].frame)
+		bytes += turn[n].frame.Size
 		n++
 	}
 	return max(1, n)
@@ -319,6 +336,7 @@ func (h *hub) fanOut(r *room, frames []*wire.Frame) {
 			h.cfg.metrics.MessageBroadcast(r.id, f.Size, len(r.members))
 		}
 	}
+	h.reclaim()
 }
 
 // shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.
@@ -366,14 +384,17 @@ func (h *hub) logPanic(name, connectionID string, v any) {
 }
 
 // join puts a session into the maps, and says whether its room is new.
-func (h *hub) join(s *session, roomID string) (created bool) {
+func (h *hub) join(s *session, roomID string, place seat) (created bool) {
 	r := h.rooms[roomID]
 	if created = r == nil; created {
 		r = &room{id: roomID}
 	}
-	s.room = r
+	s.room, s.outbox.bound = r, &h.bound
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !place.taken { // the session that it was to resume or replace is gone
+		h.admission.take(s.key)
+	}
 	s.slot = len(r.members)
 	r.members = append(r.members, s)
 	h.rooms[roomID] = r
@@ -387,6 +408,7 @@ func (h *hub) leave(s *session) (destroyed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sessions, s.id)
+	h.admission.free(s.key)
 	last := len(r.members) - 1
 	r.members[s.slot] = r.members[last]
 	r.members[s.slot].slot = s.slot

@@ -20,7 +20,7 @@ func newQuietHub(members, buffer int, metrics MetricsCollector) (*hub, []*sessio
 	var sessions []*session
 	for i := range members {
 		s := &session{hub: h, id: string(rune('a' + i)), done: make(chan struct{})}
-		h.join(s, "r")
+		h.join(s, "r", seat{})
 		sessions = append(sessions, s)
 	}
 	return h, sessions
@@ -94,7 +94,7 @@ func TestSession_SendRacesTheEnd(t *testing.T) {
 	f := wire.New(TextMessage, []byte("{}"))
 	var accepted atomic.Int64
 	for range 2000 {
-		s := &session{hub: h, room: &room{id: "r"}, done: make(chan struct{})}
+		s := &session{hub: h, room: &room{id: "r"}, done: make(chan struct{}), outbox: outbox{bound: &h.bound}}
 		var senders sync.WaitGroup
 		for range 2 {
 			senders.Go(func() {

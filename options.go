@@ -2,10 +2,13 @@ package wspulse
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
 )
 
 // The bounds that the options keep.
@@ -15,6 +18,7 @@ const (
 	maxWriteWait      = 30 * time.Second
 	maxMessageSizeCap = 64 << 20
 	maxSendBufferSize = 4096
+	maxTimeout        = time.Hour
 )
 
 // ServerOption configures a [Server]. An option checks its values when it is made, and panics with a text that names the
@@ -40,10 +44,23 @@ type serverConfig struct {
 	writeBufferSize int
 
 	codec       Codec
-	appender    appendEncoder // of JSONCodec; nil for another codec
+	appender    appendEncoder  // of JSONCodec; nil for another codec
+	deflater    *wire.Deflater // nil: no compression
 	logger      *zap.Logger
 	metrics     MetricsCollector
-	checkOrigin func(*http.Request) bool
+	limits      LimitCollector           // metrics, if it is one
+	checkOrigin func(*http.Request) bool // nil: every origin is accepted
+
+	// Limits; 0 is none.
+	maxConnections   int
+	connectionKey    func(*http.Request) string
+	connectionLimit  int // for each key
+	messageRate      rate
+	messageTimeout   time.Duration
+	handshakeTimeout time.Duration
+	malformedLimit   int
+	sendBufferBytes  int
+	memoryBudget     int64
 }
 
 func defaultConfig(connect ConnectFunc) *serverConfig {
@@ -58,7 +75,8 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		writeBufferSize: 1024,
 		logger:          zap.NewNop(),
 		metrics:         NoopCollector{},
-		checkOrigin:     func(*http.Request) bool { return true },
+		messageTimeout:  5 * time.Minute,
+		malformedLimit:  1000,
 	}
 	c.setCodec(JSONCodec)
 	return c
@@ -204,15 +222,123 @@ func WithMetrics(m MetricsCollector) ServerOption {
 	if m == nil {
 		panic("wspulse: WithMetrics: collector must not be nil")
 	}
-	return func(c *serverConfig) { c.metrics = m }
+	return func(c *serverConfig) {
+		c.metrics = m
+		c.limits, _ = m.(LimitCollector)
+	}
 }
 
-// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc.
-// Default: every origin is accepted, so that a page of any site can connect with its visitor's cookies. A server that
-// authenticates by cookie must set it. Must not be nil.
+// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc, such
+// as [SameOrigin] or what [AllowOrigins] returns. Default: every origin is accepted, so that a page of any site can connect
+// with its visitor's cookies; the server warns of that when it starts. A server that authenticates by cookie must set it.
+// Must not be nil.
 func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 	if fn == nil {
 		panic("wspulse: WithCheckOrigin: function must not be nil")
 	}
 	return func(c *serverConfig) { c.checkOrigin = fn }
+}
+
+// WithMaxConnections sets how many sessions there may be, suspended ones included. A request for one more is answered 503
+// with Retry-After, after ConnectFunc and before the upgrade; one that resumes or replaces a session is not. Danger: anybody
+// who can connect can use up the whole number; see [WithConnectionLimit]. Default 0: no limit. Must not be negative.
+func WithMaxConnections(n int) ServerOption {
+	notNegative("WithMaxConnections", n)
+	return func(c *serverConfig) { c.maxConnections = n }
+}
+
+// WithConnectionLimit sets how many sessions there may be for each key, suspended ones included: for each address, user or
+// tenant, as key says for a request. An empty key has no limit. One session more is answered 429 with Retry-After, after
+// ConnectFunc and before the upgrade; one that resumes or replaces a session is not. key runs on the request's goroutine,
+// after ConnectFunc; a panic in it answers 500. Danger: behind a proxy all requests have the proxy's address. Default: no
+// limit. key must not be nil, and n must be positive.
+func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
+	if key == nil {
+		panic("wspulse: WithConnectionLimit: key must not be nil")
+	}
+	if n <= 0 {
+		panic(fmt.Sprintf("wspulse: WithConnectionLimit: %d is not positive", n))
+	}
+	return func(c *serverConfig) { c.connectionKey, c.connectionLimit = key, n }
+}
+
+// WithMessageRate sets how many messages a peer may send: perSecond in the long run, and burst of them at once. Pings count
+// as messages, and pongs that answer none of the server's. One more ends the transport with close code 1008 and a [*LimitError]. The count begins anew with
+// each WebSocket. Danger: a peer whose messages were held up on the way sends them as a burst; be generous. Default: no
+// limit. perSecond must be positive and finite, burst at least 1.
+func WithMessageRate(perSecond float64, burst int) ServerOption {
+	if !(perSecond > 0 && perSecond <= math.MaxFloat64) {
+		panic(fmt.Sprintf("wspulse: WithMessageRate: perSecond %v is not positive and finite", perSecond))
+	}
+	if burst < 1 {
+		panic(fmt.Sprintf("wspulse: WithMessageRate: burst %d is less than 1", burst))
+	}
+	return func(c *serverConfig) { c.messageRate = rate{perSecond, float64(burst)} }
+}
+
+// WithMessageTimeout sets how long one message may take to come in, from when a part of it is there, however many pings the
+// peer answers meanwhile. After that the transport ends with close code 1008 and a [*LimitError]. Danger: a large message
+// over a slow line takes its time. Default 5 m; 0 is no limit. Must be in [0, 1h].
+func WithMessageTimeout(d time.Duration) ServerOption {
+	if d < 0 || d > maxTimeout {
+		panic(fmt.Sprintf("wspulse: WithMessageTimeout: %v is not in [0, %v]", d, maxTimeout))
+	}
+	return func(c *serverConfig) { c.messageTimeout = d }
+}
+
+// WithHandshakeTimeout sets how long the opening handshake may take, from the call of ServeHTTP on: the context of the
+// request that ConnectFunc gets ends then, and a request whose time is over is answered 503 with Retry-After. Reading the
+// request is net/http's part: set http.Server.ReadHeaderTimeout as well. Default 0: no limit but that the answer is written
+// within writeWait. Must be in [0, 1h].
+func WithHandshakeTimeout(d time.Duration) ServerOption {
+	if d < 0 || d > maxTimeout {
+		panic(fmt.Sprintf("wspulse: WithHandshakeTimeout: %v is not in [0, %v]", d, maxTimeout))
+	}
+	return func(c *serverConfig) { c.handshakeTimeout = d }
+}
+
+// WithMalformedLimit sets how many messages in a row may be refused by the codec. The last of them ends the transport with
+// close code 1007 and a [*LimitError]. Default 1000; 0 is no limit. Must not be negative.
+func WithMalformedLimit(n int) ServerOption {
+	notNegative("WithMalformedLimit", n)
+	return func(c *serverConfig) { c.malformedLimit = n }
+}
+
+// WithSendBufferBytes sets how many bytes, headers included, may be queued for one session, beside the number of frames
+// that WithSendBufferSize sets. The rules are the same: Send is refused with ErrSendBufferFull, and a Broadcast drops the
+// oldest frames; a frame that is larger than n is dropped itself. Danger: n must hold the largest frame that you send.
+// Default 0: no limit. Must not be negative.
+func WithSendBufferBytes(n int) ServerOption {
+	notNegative("WithSendBufferBytes", n)
+	return func(c *serverConfig) { c.sendBufferBytes = n }
+}
+
+// WithMemoryBudget sets how many bytes may be queued for all sessions together, headers included. A frame that waits in many
+// queues counts in each. When there are more, the largest queues lose their oldest frames until an eighth of the budget is
+// free; FrameDropped counts them. It is enforced a moment after the frame that was too much. Danger: a Broadcast to a large
+// room counts its frame once for each member until their write pumps have taken it. Default 0: no limit. Must not be negative.
+func WithMemoryBudget(n int64) ServerOption {
+	notNegative("WithMemoryBudget", n)
+	return func(c *serverConfig) { c.memoryBudget = n }
+}
+
+// WithCompression lets peers negotiate permessage-deflate (RFC 7692), without context takeover: each message is compressed
+// by itself, once for all members of a room. level is that of compress/flate, from 1 (fastest) to 9; messages of less than
+// threshold bytes go out as they are. WithMaxMessageSize bounds what a peer's message inflates to. Danger: compression
+// costs CPU time, some 20 to 50 microseconds for each KiB that is sent; and whoever sees the length of encrypted messages that mix secrets with
+// what an attacker chooses can guess the secrets. Default: off. level must be in [1, 9], threshold not negative.
+func WithCompression(level, threshold int) ServerOption {
+	if level < 1 || level > 9 {
+		panic(fmt.Sprintf("wspulse: WithCompression: level %d is not in [1, 9]", level))
+	}
+	if threshold < 0 {
+		panic(fmt.Sprintf("wspulse: WithCompression: threshold %d is negative", threshold))
+	}
+	return func(c *serverConfig) { c.deflater = wire.NewDeflater(level, threshold) }
+}
+
+func notNegative[T int | int64](option string, n T) {
+	if n < 0 {
+		panic(fmt.Sprintf("wspulse: %s: %d is negative", option, n))
+	}
 }

@@ -1,8 +1,10 @@
 package wspulse
 
 import (
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wspulse/server/internal/wire"
 )
@@ -10,14 +12,48 @@ import (
 // An outbox is what a session has to write, and whether somebody is writing it. The write pump of its link runs only while
 // there is something to do: whoever puts something in and is given a link starts that link's pump.
 type outbox struct {
+	bound *bound // set at construction, then read-only
+
 	mu sync.Mutex // guards what follows; a leaf
 
 	queue   *queue        // of frames; nil while none is queued
+	bytes   int           // of the frames in it
+	settled int           // bytes as bound.total knows them
 	control []*wire.Frame // pings and pongs, which may be lost
 	link    *link         // that writes; nil while the session is suspended, and when it is over
 	pumping bool          // the link's write pump runs
 	leaving bool          // the reading of link has ended
 	closed  bool          // the session has ended: nothing is taken in any more
+}
+
+// A bound is what the queues of all sessions of a server have in common.
+type bound struct {
+	frames int           // in one queue
+	bytes  int           // in one queue; 0: no limit
+	total  *atomic.Int64 // bytes in all queues; nil: not counted
+}
+
+// check returns ErrSendBufferFull or errTooManyBytes if a frame is too much for a queue of so many frames and bytes.
+func (b *bound) check(frames, bytes int, f *wire.Frame) error {
+	switch {
+	case frames >= b.frames:
+		return ErrSendBufferFull
+	case b.bytes > 0 && bytes+len(f.Bytes) > b.bytes:
+		return errTooManyBytes
+	}
+	return nil
+}
+
+// errTooManyBytes is an ErrSendBufferFull inside the library.
+var errTooManyBytes = errors.New("wspulse: too many bytes queued")
+
+// unlock tells the server's total what has changed.
+func (o *outbox) unlock() {
+	if o.bound.total != nil && o.settled != o.bytes {
+		o.bound.total.Add(int64(o.bytes - o.settled))
+		o.settled = o.bytes
+	}
+	o.mu.Unlock()
 }
 
 // A task is what a write pump has to do next.
@@ -30,38 +66,60 @@ const (
 	taskLeave               // reading has ended
 )
 
-// offer queues a frame unless capacity frames are queued. The pump of the link that it returns is to be started.
-func (o *outbox) offer(f *wire.Frame, capacity int) (*link, error) {
+// offer queues a frame if there is room for it. The pump of the link that it returns is to be started. Errors:
+// ErrConnectionClosed, ErrSendBufferFull, errTooManyBytes.
+func (o *outbox) offer(f *wire.Frame) (*link, error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.closed:
+	defer o.unlock()
+	if o.closed {
 		return nil, ErrConnectionClosed
-	case o.queue.len() >= capacity:
-		return nil, ErrSendBufferFull
+	}
+	if err := o.full(f); err != nil {
+		return nil, err
 	}
 	o.add(f)
 	return o.wake(), nil
 }
 
-// push queues frames, and says how many of the oldest had to make room. The hub, which has not ended the session.
-func (o *outbox) push(frames []*wire.Frame, capacity int) (l *link, evicted int) {
+// push queues frames at the cost of the oldest ones, and says how many were lost, and why the last of them was. The hub, which
+// has not ended the session.
+func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, full error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	for _, f := range frames {
-		if o.queue.len() >= capacity {
-			o.queue.pop()
-			evicted++
+		if err := o.bound.check(0, 0, f); err != nil { // larger than all the room there is
+			full = err
+			lost++
+			continue
+		}
+		for err := o.full(f); err != nil; err = o.full(f) {
+			full = err
+			lost++
+			o.pop()
 		}
 		o.add(f)
 	}
-	return o.wake(), evicted
+	if o.queue.len() == 0 {
+		return nil, lost, full
+	}
+	return o.wake(), lost, full
+}
+
+// shrink drops the oldest frames until no more than that many bytes are queued, and says how many it dropped.
+func (o *outbox) shrink(bytes int) (lost int) {
+	o.mu.Lock()
+	defer o.unlock()
+	for ; o.bytes > bytes; lost++ {
+		o.pop()
+	}
+	o.tidy()
+	return lost
 }
 
 // signal queues a ping or a pong for the peer of l; at most maxControl, of which the latest stay.
 func (o *outbox) signal(l *link, f *wire.Frame) *link {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.closed || o.link != l {
 		return nil
 	}
@@ -75,7 +133,7 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 // attach says which link writes from now on.
 func (o *outbox) attach(l *link) *link {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	o.link, o.pumping, o.leaving = l, false, false
 	if o.queue.len() > 0 {
 		return o.wake()
@@ -86,14 +144,14 @@ func (o *outbox) attach(l *link) *link {
 // detach says that no link writes until the next one is attached.
 func (o *outbox) detach() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	o.link, o.control = nil, nil
 }
 
 // close lets nothing in any more.
 func (o *outbox) close() *link {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	o.closed = true
 	return o.wake()
 }
@@ -101,7 +159,7 @@ func (o *outbox) close() *link {
 // leave says that the reading of l has ended.
 func (o *outbox) leave(l *link) *link {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.link != l {
 		return nil
 	}
@@ -112,7 +170,7 @@ func (o *outbox) leave(l *link) *link {
 // take fills the batch of the running write pump, and says what to do.
 func (o *outbox) take(b *wire.Batch) task {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	switch {
 	case o.closed:
 		return taskFinish
@@ -133,7 +191,7 @@ func (o *outbox) take(b *wire.Batch) task {
 // flush fills the batch with frames only, for a session that has ended.
 func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	o.fill(b)
 	return len(b.Messages()) > 0
 }
@@ -144,27 +202,37 @@ func (o *outbox) putBack(frames []*wire.Frame) {
 		return
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	if o.queue == nil {
 		o.queue = getQueue()
 	}
 	o.queue.frames, o.queue.head = slices.Concat(frames, o.queue.frames[o.queue.head:]), 0
+	for _, f := range frames {
+		o.bytes += len(f.Bytes)
+	}
 }
 
 // clear empties the outbox of a session that has ended for good, and returns how many frames were in it.
 func (o *outbox) clear() (lost int) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	lost = o.queue.len()
-	o.queue, o.control, o.link = nil, nil, nil
+	o.queue, o.bytes, o.control, o.link = nil, 0, nil, nil
 	return lost
 }
 
 // queued returns how many frames are in the queue.
 func (o *outbox) queued() int {
 	o.mu.Lock()
-	defer o.mu.Unlock()
+	defer o.unlock()
 	return o.queue.len()
+}
+
+// size returns how many bytes are in the queue.
+func (o *outbox) size() int {
+	o.mu.Lock()
+	defer o.unlock()
+	return o.bytes
 }
 
 // What follows runs with mu held.
@@ -178,18 +246,32 @@ func (o *outbox) wake() *link {
 	return o.link
 }
 
+func (o *outbox) full(f *wire.Frame) error { return o.bound.check(o.queue.len(), o.bytes, f) }
+
 func (o *outbox) add(f *wire.Frame) {
 	if o.queue == nil {
 		o.queue = getQueue()
 	}
 	o.queue.push(f)
+	o.bytes += len(f.Bytes)
 }
 
-// fill takes frames for a batch, and gives the queue back when it is empty.
+func (o *outbox) pop() *wire.Frame {
+	f := o.queue.pop()
+	o.bytes -= len(f.Bytes)
+	return f
+}
+
+// fill takes frames for a batch.
 func (o *outbox) fill(b *wire.Batch) {
 	for o.queue.len() > 0 && !b.Full() {
-		b.Add(o.queue.pop())
+		b.Add(o.pop())
 	}
+	o.tidy()
+}
+
+// tidy gives an empty queue back.
+func (o *outbox) tidy() {
 	if o.queue != nil && o.queue.len() == 0 {
 		putQueue(o.queue)
 		o.queue = nil

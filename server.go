@@ -12,7 +12,9 @@
 package wspulse
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -27,7 +29,8 @@ import (
 // take effect in the order in which it made them.
 type Server interface {
 	// ServeHTTP runs ConnectFunc and upgrades the request. It answers 401 to an error from ConnectFunc, 500 to a panic
-	// in it, 403 to a refused origin, 400 to a request that is no upgrade and 503 after Close.
+	// in it, 403 to a refused origin, 400 to a request that is no upgrade, 503 after Close, and 503 or 429 with
+	// Retry-After to one that is over a limit.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:
@@ -71,58 +74,112 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 	s := &server{cfg: cfg, hub: newHub(cfg)}
 	go s.hub.run()
 	cfg.logger.Info("wspulse: server started", zap.Duration("resumeWindow", cfg.resumeWindow))
+	if cfg.checkOrigin == nil {
+		cfg.logger.Warn("wspulse: every origin is accepted: any web page can connect as its visitor; see WithCheckOrigin")
+	}
 	return s
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	roomID, connectionID, ok := s.admit(w, r)
+	start := time.Now()
+	if s.cfg.handshakeTimeout > 0 {
+		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.handshakeTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	guest, ok := s.identify(w, r)
 	if !ok {
 		return
 	}
-	if !s.hub.enter() {
+	place, full := s.hub.enter(guest.connectionID, guest.key)
+	switch full {
+	case "":
+	case limitClosed:
 		answer(w, http.StatusServiceUnavailable)
+		return
+	default:
+		s.busy(w, r, full)
 		return
 	}
 	defer s.hub.upgrades.Done()
+	l, ok := s.upgrade(w, r, start)
+	if !ok {
+		s.hub.giveUp(place)
+		return
+	}
+	s.hub.register(guest.roomID, guest.connectionID, place, l)
+}
+
+// A guest is who a request is from.
+type guest struct {
+	roomID, connectionID string
+	key                  string // of WithConnectionLimit
+}
+
+// identify asks the application who a request is from, and whether it may come in. It answers one that may not.
+func (s *server) identify(w http.ResponseWriter, r *http.Request) (g guest, ok bool) {
+	var (
+		err      error
+		accepted = true
+	)
+	switch {
+	case !s.hub.contain("ConnectFunc", "", func() { g.roomID, g.connectionID, err = s.cfg.connect(r) }):
+		answer(w, http.StatusInternalServerError)
+	case s.cfg.handshakeTimeout > 0 && r.Context().Err() != nil:
+		s.busy(w, r, LimitHandshakeTime)
+	case err != nil:
+		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
+		answer(w, http.StatusUnauthorized)
+	case s.cfg.checkOrigin != nil &&
+		!s.hub.contain("CheckOrigin", g.connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
+		answer(w, http.StatusInternalServerError)
+	case !accepted:
+		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("origin refused: %q", r.Header["Origin"]))
+	case s.cfg.connectionKey != nil &&
+		!s.hub.contain("WithConnectionLimit", g.connectionID, func() { g.key = s.cfg.connectionKey(r) }):
+		answer(w, http.StatusInternalServerError)
+	default:
+		return g, true
+	}
+	return guest{}, false
+}
+
+// upgrade makes a WebSocket of a request, or answers it.
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request, start time.Time) (l *link, ok bool) {
 	if err := wire.CheckUpgrade(r); err != nil {
 		s.refuse(w, r, http.StatusBadRequest, err)
-		return
+		return nil, false
+	}
+	wait := s.cfg.writeWait
+	if s.cfg.handshakeTimeout > 0 {
+		wait = min(wait, s.cfg.handshakeTimeout-time.Since(start))
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		s.refuse(w, r, http.StatusInternalServerError, err)
-		return
+		return nil, false
 	}
-	early, err := wire.Accept(conn, buffered.Reader, r, s.cfg.writeWait)
+	deflate := ""
+	if s.cfg.deflater != nil {
+		deflate = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
+	}
+	early, err := wire.Accept(conn, buffered.Reader, r, deflate, wait)
 	if err != nil {
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
-		return
+		return nil, false
 	}
-	s.hub.register(roomID, connectionID, newLink(s.hub, conn, early))
+	return newLink(s.hub, conn, early, deflate != ""), true
 }
 
-// admit asks who a request is from, and answers one that does not become a WebSocket.
-func (s *server) admit(w http.ResponseWriter, r *http.Request) (roomID, connectionID string, ok bool) {
-	var (
-		err      error
-		accepted bool
-	)
-	switch {
-	case !s.hub.contain("ConnectFunc", "", func() { roomID, connectionID, err = s.cfg.connect(r) }):
-		answer(w, http.StatusInternalServerError)
-		return "", "", false
-	case err != nil:
-		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
-		answer(w, http.StatusUnauthorized)
-		return "", "", false
-	case !s.hub.contain("CheckOrigin", connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
-		answer(w, http.StatusInternalServerError)
-		return "", "", false
-	case !accepted:
-		s.refuse(w, r, http.StatusForbidden, errors.New("origin refused: "+r.Header.Get("Origin")))
-		return "", "", false
+// busy answers a request that a limit refuses.
+func (s *server) busy(w http.ResponseWriter, r *http.Request, limit Limit) {
+	s.hub.limitReached(limit, "", "", zap.String("remoteAddr", r.RemoteAddr))
+	w.Header().Set("Retry-After", retryAfter)
+	if limit == LimitConnections {
+		answer(w, http.StatusTooManyRequests)
+	} else {
+		answer(w, http.StatusServiceUnavailable)
 	}
-	return roomID, connectionID, true
 }
 
 // refuse answers a request that does not become a WebSocket, and logs why.
@@ -249,23 +306,44 @@ func (h *hub) requestEnd(s *session, e *ending) {
 	<-s.done
 }
 
-// enter counts an upgrade that stop has to wait for, and says whether the server is open.
-func (h *hub) enter() bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if !h.stopping {
-		h.upgrades.Add(1)
+// limitClosed stands for the limit that nothing gets past: the server is closed.
+const limitClosed Limit = "closed"
+
+// enter counts an upgrade that stop has to wait for, and takes a seat for it, unless a limit refuses it.
+func (h *hub) enter(connectionID, key string) (place seat, full Limit) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping {
+		return seat{}, limitClosed
 	}
-	return !h.stopping
+	place = seat{taken: h.sessions[connectionID] == nil, key: key}
+	if place.taken {
+		if full = h.admission.full(h.cfg, key); full != "" {
+			return seat{}, full
+		}
+		h.admission.take(key)
+	}
+	h.upgrades.Add(1)
+	return place, ""
+}
+
+// giveUp frees a seat that no session needs.
+func (h *hub) giveUp(place seat) {
+	if !place.taken {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.admission.free(place.key)
 }
 
 // register hands a link to the hub, or refuses the peer where the hub is ending. It ends an upgrade.
-func (h *hub) register(roomID, connectionID string, l *link) {
+func (h *hub) register(roomID, connectionID string, place seat, l *link) {
 	if connectionID == "" {
 		connectionID = uuid.NewString()
 	}
 	select {
-	case h.registrations <- registration{roomID, connectionID, l}:
+	case h.registrations <- registration{roomID, connectionID, place, l}:
 	case <-h.quit:
 		l.socket.Part(shutDown.closeFrame, time.Now().Add(closeGrace))
 	}

@@ -16,11 +16,16 @@ import (
 // is connected, a place in the hub's line while it is suspended, and a closed done when it has ended.
 type session struct {
 	// Set at construction, then read-only.
-	hub      *hub
-	room     *room
-	id       string
+	hub  *hub
+	room *room
+	id   string
+	done chan struct{} // closed by the hub when the session has ended
+
+	outbox outbox // beside them, since a delivery needs these and no others
+
+	// The same as the first block.
+	key      string // of its seat; see admission
 	openedAt time.Time
-	done     chan struct{} // closed by the hub when the session has ended
 
 	// Owned by the hub goroutine.
 	link    *link
@@ -33,8 +38,6 @@ type session struct {
 	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending
 	flushBy time.Time // when writeWait is over
-
-	outbox outbox
 }
 
 // An ending is a way for a session to end.
@@ -100,19 +103,31 @@ func (s *session) field() zap.Field {
 
 // offer queues a frame if there is room for it.
 func (s *session) offer(f *wire.Frame) error {
-	l, err := s.outbox.offer(f, s.hub.cfg.sendBufferSize)
+	l, err := s.outbox.offer(f)
+	if errors.Is(err, errTooManyBytes) {
+		s.tooManyBytes()
+		err = ErrSendBufferFull
+	}
 	if errors.Is(err, ErrSendBufferFull) {
 		s.dropped(1)
 	}
 	l.start()
+	s.hub.overBudget()
 	return err
 }
 
 // push queues frames, at the cost of the oldest ones if the queue is full. Hub.
 func (s *session) push(frames []*wire.Frame) {
-	l, evicted := s.outbox.push(frames, s.hub.cfg.sendBufferSize)
-	s.dropped(evicted)
+	l, lost, full := s.outbox.push(frames)
+	if errors.Is(full, errTooManyBytes) {
+		s.tooManyBytes()
+	}
+	s.dropped(lost)
 	l.start()
+}
+
+func (s *session) tooManyBytes() {
+	s.hub.limitReached(LimitSendBufferBytes, s.room.id, s.id, zap.Int("most", s.hub.cfg.sendBufferBytes))
 }
 
 // discard counts what an ended session did not deliver. Write pump, or the hub where there is none.
@@ -136,7 +151,7 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 		if err != nil {
 			return nil, err
 		}
-		return wire.New(wire.Opcode(c.codec.FrameType()), data), nil
+		return c.deflater.Attach(wire.New(wire.Opcode(c.codec.FrameType()), data)), nil
 	}
 	const envelope = 40 // bytes that JSONCodec puts around the three fields, and some
 	buf := make([]byte, wire.HeaderSize, wire.HeaderSize+envelope+len(f.ID)+len(f.Event)+len(f.Payload))
@@ -144,7 +159,7 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wire.Seal(wire.OpText, buf), nil
+	return c.deflater.Attach(wire.Seal(wire.OpText, buf)), nil
 }
 
 // A gate lets the read pump into callbacks until it is shut, and says when nobody is inside any more.

@@ -13,6 +13,7 @@ const (
 
 // Batch gathers frames that leave in one write. It belongs to one goroutine at a time.
 type Batch struct {
+	deflate bool // the peer takes compressed messages
 	frames  [maxBatchFrames]*Frame
 	n       int
 	control int // how many of them, the first, are control frames
@@ -31,12 +32,14 @@ func NewBatchPool(bufferSize int) *BatchPool {
 	return &BatchPool{bufferSize: bufferSize}
 }
 
-// Get returns an empty batch.
-func (p *BatchPool) Get() *Batch {
-	if b, ok := p.pool.Get().(*Batch); ok {
-		return b
+// Get returns an empty batch, for a peer that takes compressed messages or for one that does not.
+func (p *BatchPool) Get(deflate bool) *Batch {
+	b, ok := p.pool.Get().(*Batch)
+	if !ok {
+		b = &Batch{buf: make([]byte, 0, p.bufferSize)}
 	}
-	return &Batch{buf: make([]byte, 0, p.bufferSize)}
+	b.deflate = deflate
+	return b
 }
 
 // Put empties the batch and takes it back.
@@ -80,12 +83,13 @@ func (b *Batch) FlushTo(w io.Writer) (sent int, err error) {
 
 func (b *Batch) flushTo(w io.Writer) (sent int, err error) {
 	if b.n == 1 {
-		return b.write(w, b.frames[0].Bytes, 0)
+		return b.write(w, b.bytes(0), 0)
 	}
 	b.buf = b.buf[:0]
-	for _, f := range b.frames[:b.n] {
-		if len(f.Bytes) <= maxCopied {
-			b.buf = append(b.buf, f.Bytes...)
+	for i := range b.n {
+		p := b.bytes(i)
+		if len(p) <= maxCopied {
+			b.buf = append(b.buf, p...)
 			continue
 		}
 		if len(b.buf) > 0 {
@@ -94,7 +98,7 @@ func (b *Batch) flushTo(w io.Writer) (sent int, err error) {
 			}
 			b.buf = b.buf[:0]
 		}
-		if sent, err = b.write(w, f.Bytes, sent); err != nil {
+		if sent, err = b.write(w, p, sent); err != nil {
 			return sent, err
 		}
 	}
@@ -104,11 +108,14 @@ func (b *Batch) flushTo(w io.Writer) (sent int, err error) {
 	return sent, nil
 }
 
+// bytes returns what goes on the wire for frame i.
+func (b *Batch) bytes(i int) []byte { return b.frames[i].onWire(b.deflate) }
+
 // write writes p, which holds whole frames from number sent on, and returns how many frames have been accepted then.
 func (b *Batch) write(w io.Writer, p []byte, sent int) (int, error) {
 	n, err := w.Write(p)
-	for sent < b.n && n >= len(b.frames[sent].Bytes) {
-		n -= len(b.frames[sent].Bytes)
+	for sent < b.n && n >= len(b.bytes(sent)) {
+		n -= len(b.bytes(sent))
 		sent++
 	}
 	return sent, err

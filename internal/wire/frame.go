@@ -20,6 +20,8 @@ const HeaderSize = 10
 type Frame struct {
 	Bytes []byte // what goes on the wire
 	Size  int    // of the payload, in bytes
+
+	deflated *deflated // the other form of it; nil: there is none
 }
 
 // New returns a whole message, or a control frame. It copies payload.

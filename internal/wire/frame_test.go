@@ -123,7 +123,7 @@ func TestBatch_CountsTheFramesThatWereAccepted(t *testing.T) {
 			if n > 1000 && n < total-1000 && rand.IntN(50) > 0 && !slices.Contains(ends, n) {
 				continue // one large payload byte is like another
 			}
-			batch, w := pool.Get(), &miser{left: n}
+			batch, w := pool.Get(false), &miser{left: n}
 			for _, f := range frames {
 				batch.Add(f)
 			}
@@ -143,7 +143,7 @@ func TestBatch_CountsTheFramesThatWereAccepted(t *testing.T) {
 func TestBatch_WritesFramesInOrder(t *testing.T) {
 	pool := wire.NewBatchPool(1)
 	for range 3 { // the same batch again
-		batch, w := pool.Get(), &miser{left: 1 << 30}
+		batch, w := pool.Get(false), &miser{left: 1 << 30}
 		var want []byte
 		for i := 0; !batch.Full(); i++ {
 			f := wire.New(1, bytes.Repeat([]byte{byte(i)}, i*700))
@@ -160,7 +160,7 @@ func TestBatch_WritesFramesInOrder(t *testing.T) {
 func TestBatch_IsFullByFramesOrByBytes(t *testing.T) {
 	pool := wire.NewBatchPool(1)
 	for _, size := range []int{0, 1000, 40 << 10, 1 << 20} {
-		batch, n, bytes := pool.Get(), 0, 0
+		batch, n, bytes := pool.Get(false), 0, 0
 		for f := wire.New(1, make([]byte, size)); !batch.Full(); n++ {
 			batch.Add(f)
 			bytes += len(f.Bytes)

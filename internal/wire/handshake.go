@@ -43,7 +43,7 @@ func CheckUpgrade(r *http.Request) error {
 func hasToken(lists []string, token string) bool {
 	for _, list := range lists {
 		for element := range strings.SplitSeq(list, ",") {
-			if strings.EqualFold(strings.Trim(element, " \t"), token) {
+			if strings.EqualFold(trim(element), token) {
 				return true
 			}
 		}
@@ -60,8 +60,9 @@ func validKey(key string) bool {
 }
 
 // Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http gave
-// away. It returns what the client has sent behind its request. Where it fails it closes the connection.
-func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, wait time.Duration) (early []byte, err error) {
+// away. extensions are those that have been negotiated. It returns what the client has sent behind its request. Where it fails
+// it closes the connection.
+func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (early []byte, err error) {
 	if n := buffered.Buffered(); n > 0 {
 		early = make([]byte, n)
 		_, err = io.ReadFull(buffered, early)
@@ -70,7 +71,7 @@ func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, wait time.Du
 		err = conn.SetWriteDeadline(time.Now().Add(wait))
 	}
 	if err == nil {
-		_, err = conn.Write(response(r.Header["Sec-Websocket-Key"][0]))
+		_, err = conn.Write(response(r.Header["Sec-Websocket-Key"][0], extensions))
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -80,10 +81,14 @@ func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, wait time.Du
 }
 
 // response returns the response that opens a WebSocket (RFC 6455, section 4.2.2).
-func response(key string) []byte {
+func response(key, extensions string) []byte {
 	sum := sha1.Sum([]byte(key + acceptGUID))
-	p := make([]byte, 0, 160)
+	p := make([]byte, 0, 256)
 	p = append(p, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	p = base64.StdEncoding.AppendEncode(p, sum[:])
+	if extensions != "" {
+		p = append(p, "\r\nSec-WebSocket-Extensions: "...)
+		p = append(p, extensions...)
+	}
 	return append(p, "\r\n\r\n"...)
 }

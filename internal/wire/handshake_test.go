@@ -76,7 +76,7 @@ func TestAccept(t *testing.T) {
 		defer server.Close()
 		buffered := bufio.NewReader(io.MultiReader(strings.NewReader("early"), server))
 		_, _ = buffered.Peek(1)
-		early, err := wire.Accept(server, buffered, upgradeRequest(func(*http.Request) {}), time.Second)
+		early, err := wire.Accept(server, buffered, upgradeRequest(func(*http.Request) {}), "", time.Second)
 		if err != nil || string(early) != "early" {
 			t.Errorf("early %q: %v", early, err)
 		}
@@ -96,7 +96,7 @@ func TestAccept(t *testing.T) {
 func TestAccept_GivesUp(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
-	_, err := wire.Accept(server, bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), time.Millisecond)
+	_, err := wire.Accept(server, bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Millisecond)
 	if err == nil {
 		t.Fatal("no error")
 	}

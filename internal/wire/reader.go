@@ -57,6 +57,7 @@ var (
 const (
 	opcodeBits   = 0x0F // RFC 6455, section 5.2: of the first byte
 	reservedBits = 0x70 // the same
+	deflateBit   = 0x40 // one of them, for RFC 7692
 	maskBit      = 0x80 // of the second byte
 	lengthBits   = 0x7F // the same
 	maskSize     = 4    // bytes
@@ -68,16 +69,24 @@ const (
 
 // A Reader takes the frames of a client apart, by the letter of RFC 6455. It belongs to one goroutine at a time.
 type Reader struct {
+	Inflate bool   // the peer may send compressed messages (RFC 7692)
+	Partial func() // called once for a message of which a part has come, when the rest has not; nil is nothing
+
 	src   io.Reader
 	limit int64  // of a message, in bytes
 	buf   []byte // what has come in and is not taken yet is buf[r:w]
 	r, w  int
 
 	// Of the message that is under way: its first frame has come, and does not hold all of it.
-	opcode  Opcode // 0: there is none
-	message *payload
-	valid   int // how many bytes of a text are known to be UTF-8
-	empty   int // frames without payload
+	opcode   Opcode // 0: there is none
+	deflated bool   // its payload is compressed
+	message  *payload
+	valid    int // how many bytes of a text are known to be UTF-8
+	empty    int // frames without payload
+
+	begun    bool     // a part of the next message or control frame has come
+	told     bool     // Partial has been called for it
+	inflated *payload // of the message that Next returned last
 }
 
 // A payload is what Reader gathers of a message in more than one piece.
@@ -105,36 +114,63 @@ func (r *Reader) Next() (Opcode, []byte, error) {
 			return 0, nil, err
 		case h.opcode.control(), h.final && h.opcode != opContinuation && h.size <= int64(len(r.buf)):
 			data, err := r.whole(h)
+			if err == nil && h.deflated {
+				data, err = r.inflate(h.opcode, data)
+			}
 			return h.opcode, data, err
 		}
 		if err := r.gather(h); err != nil {
 			return 0, nil, err
 		}
-		if h.final {
-			opcode := r.opcode
-			r.opcode = 0
-			return opcode, r.message.data, nil
+		if !h.final {
+			continue
 		}
+		opcode, data := r.opcode, r.message.data
+		r.opcode = 0
+		if r.deflated {
+			data, err = r.inflate(opcode, data)
+		}
+		return opcode, data, err
 	}
 }
 
-// release gives back the payload of the message before.
+// release forgets the message before, and gives back its memory.
 func (r *Reader) release() {
-	if r.message == nil {
-		return
+	r.message, r.inflated = r.message.release(), r.inflated.release()
+	r.valid, r.empty, r.deflated = 0, 0, false
+	r.begun, r.told = r.r < r.w, false
+}
+
+// release gives a payload back, and returns nil.
+func (p *payload) release() *payload {
+	if p == nil || cap(p.data) > maxPooled {
+		return nil
 	}
-	if r.message.data = r.message.data[:0]; cap(r.message.data) <= maxPooled {
-		payloads.Put(r.message)
+	p.data = p.data[:0]
+	payloads.Put(p)
+	return nil
+}
+
+// inflate returns what a compressed message inflates to.
+func (r *Reader) inflate(opcode Opcode, data []byte) ([]byte, error) {
+	r.inflated = payloads.Get().(*payload)
+	var err error
+	if r.inflated.data, err = inflate(r.inflated.data, data, r.limit); err != nil {
+		return nil, err
 	}
-	r.message, r.valid, r.empty = nil, 0, 0
+	if opcode == OpText && !utf8.Valid(r.inflated.data) {
+		return nil, errNotUTF8
+	}
+	return r.inflated.data, nil
 }
 
 // A header is that of a frame (RFC 6455, section 5.2).
 type header struct {
-	final  bool
-	opcode Opcode
-	mask   uint32 // the first byte lowest
-	size   int64
+	final    bool
+	deflated bool
+	opcode   Opcode
+	mask     uint32 // the first byte lowest
+	size     int64
 }
 
 // header takes the next header.
@@ -147,6 +183,7 @@ func (r *Reader) header() (h header, err error) {
 	if err := r.check(h, first, second); err != nil {
 		return h, err
 	}
+	h.deflated = first&deflateBit != 0
 	length := 0
 	switch h.size {
 	case length16:
@@ -169,16 +206,28 @@ func (r *Reader) header() (h header, err error) {
 	}
 	h.mask = binary.LittleEndian.Uint32(rest[length:])
 	r.r += 2 + length + maskSize
-	if !h.opcode.control() && h.size > r.limit-int64(r.gathered()) {
+	if !h.opcode.control() && h.size > r.most(h)-int64(r.gathered()) {
 		return h, ErrTooLarge
 	}
 	return h, nil
 }
 
+// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets longer.
+func (r *Reader) most(h header) int64 {
+	if h.deflated || r.deflated {
+		return r.limit + r.limit>>10 + 64
+	}
+	return r.limit
+}
+
 // check looks at what the first two bytes of a frame say, which are all that is needed to refuse it.
 func (r *Reader) check(h header, first, second byte) error {
+	reserved := first & reservedBits
+	if r.Inflate && !h.opcode.control() && h.opcode != opContinuation {
+		reserved &^= deflateBit // RFC 7692, section 6: of the first frame of a message
+	}
 	switch {
-	case first&reservedBits != 0:
+	case reserved != 0:
 		return violation("reserved bit set")
 	case h.opcode > OpPong, h.opcode > OpBinary && h.opcode < OpClose:
 		return violation("reserved opcode %d", h.opcode)
@@ -205,7 +254,7 @@ func (r *Reader) whole(h header) ([]byte, error) {
 	data := r.buf[r.r : r.r+size]
 	r.r += size
 	unmask(data, h.mask, 0)
-	if h.opcode == OpText && !utf8.Valid(data) {
+	if h.opcode == OpText && !h.deflated && !utf8.Valid(data) {
 		return nil, errNotUTF8
 	}
 	return data, nil
@@ -217,7 +266,7 @@ func (r *Reader) gather(h header) error {
 		r.message = payloads.Get().(*payload)
 	}
 	if h.opcode != opContinuation {
-		r.opcode = h.opcode
+		r.opcode, r.deflated = h.opcode, h.deflated
 	}
 	if h.size == 0 {
 		if r.empty++; r.empty > maxEmpty {
@@ -269,7 +318,7 @@ func (r *Reader) piece(n int) ([]byte, error) {
 
 // checkText checks what has come of a text since the last time. The last rune may be cut unless it is the end of the text.
 func (r *Reader) checkText(end bool) error {
-	if r.opcode != OpText {
+	if r.opcode != OpText || r.deflated {
 		return nil
 	}
 	rest := r.message.data[r.valid:]
@@ -316,8 +365,13 @@ func (r *Reader) fill(n int) error {
 
 // read reads from the source. What that says of an end it says again after what it has read.
 func (r *Reader) read(p []byte) (int, error) {
+	if r.begun && !r.told && r.Partial != nil {
+		r.told = true
+		r.Partial()
+	}
 	n, err := r.src.Read(p)
 	if n > 0 {
+		r.begun = true
 		return n, nil
 	}
 	if err == io.EOF {

@@ -155,21 +155,35 @@ func TestReader_Limit(t *testing.T) {
 // Whatever comes, a Reader reports the same messages and the same error in whatever pieces it comes, none of them larger than
 // the limit.
 func FuzzReader(f *testing.F) {
-	f.Add(clientFrame(0x81, []byte("text")))
-	f.Add(append(clientFrame(0x01, []byte("\xe6\xb0")), clientFrame(0x80, []byte("\xb4"))...))
-	f.Add(append(append(clientFrame(0x02, []byte("frag")), clientFrame(0x89, nil)...), clientFrame(0x80, []byte("ments"))...))
-	f.Add(clientFrame(0x88, []byte("\x03\xe8bye")))
-	f.Add(clientFrame(0x82, make([]byte, 70000)))
-	f.Add([]byte{0x81, 0xFE, 0, 1, 0, 0, 0, 0, 'x'})
-	f.Add([]byte{0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, stream []byte) {
+	for _, stream := range [][]byte{
+		clientFrame(0x81, []byte("text")),
+		append(clientFrame(0x01, []byte("\xe6\xb0")), clientFrame(0x80, []byte("\xb4"))...),
+		append(append(clientFrame(0x02, []byte("frag")), clientFrame(0x89, nil)...), clientFrame(0x80, []byte("ments"))...),
+		clientFrame(0x88, []byte("\x03\xe8bye")),
+		clientFrame(0x82, make([]byte, 70000)),
+		{0x81, 0xFE, 0, 1, 0, 0, 0, 0, 'x'},
+		{0x82, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		clientFrame(0xC1, deflated("compressed")),
+		append(clientFrame(0x41, deflated("compressed")[:3]), clientFrame(0x80, deflated("compressed")[3:])...),
+		clientFrame(0xC2, deflated(strings.Repeat("x", 5000))),
+	} {
+		f.Add(stream, true)
+		f.Add(stream, false)
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, inflate bool) {
 		const limit = 2000
-		got, err := all(wire.NewReader(bytes.NewReader(stream), nil, 300, limit))
-		again, errAgain := all(wire.NewReader(iotest.OneByteReader(bytes.NewReader(stream)), stream[:0], 300, limit))
-		if fmt.Sprint(got, err) != fmt.Sprint(again, errAgain) {
-			t.Fatalf("%q, %v\nbyte by byte: %q, %v", got, err, again, errAgain)
+		read := func(src io.Reader) (string, []string) {
+			r := wire.NewReader(src, nil, 300, limit)
+			r.Inflate = inflate
+			lines, err := all(r)
+			return fmt.Sprint(lines, err), lines
 		}
-		for _, line := range got {
+		whole, lines := read(bytes.NewReader(stream))
+		pieces, _ := read(iotest.OneByteReader(bytes.NewReader(stream)))
+		if whole != pieces {
+			t.Fatalf("%s\nbyte by byte: %s", whole, pieces)
+		}
+		for _, line := range lines {
 			if len(line) > 4*limit+10 {
 				t.Errorf("a message over the limit: %d", len(line))
 			}

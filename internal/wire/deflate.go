@@ -1,0 +1,206 @@
+package wire
+
+import (
+	"compress/flate"
+	"errors"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// RFC 7692, section 7.2: a compressed message ends with an empty block, of which these four bytes are left out.
+const deflateTail = "\x00\x00\xff\xff"
+
+// inflateTail is deflateTail and an empty block that is the last one, so that an inflater knows where to end.
+const inflateTail = deflateTail + "\x01" + deflateTail
+
+// A Deflater compresses messages with permessage-deflate (RFC 7692), each by itself. A nil Deflater leaves them as they are.
+type Deflater struct {
+	threshold int // bytes of a message that is worth it
+	writers   sync.Pool
+}
+
+// NewDeflater returns a deflater for messages of threshold bytes or more, at a level of compress/flate.
+func NewDeflater(level, threshold int) *Deflater {
+	return &Deflater{threshold: threshold, writers: sync.Pool{New: func() any {
+		w, err := flate.NewWriter(nil, level)
+		if err != nil {
+			panic(err)
+		}
+		return w
+	}}}
+}
+
+// Attach lets connections that have negotiated it write f compressed, and returns f.
+func (d *Deflater) Attach(f *Frame) *Frame {
+	if d != nil && f.Size >= d.threshold {
+		f.deflated = &deflated{by: d}
+	}
+	return f
+}
+
+// A deflated is a frame's other form, which is made when the first connection needs it.
+type deflated struct {
+	by    *Deflater
+	once  sync.Once
+	bytes []byte
+}
+
+// onWire returns what goes on the wire to a peer that takes compressed messages, or to one that does not.
+func (f *Frame) onWire(deflate bool) []byte {
+	if !deflate || f.deflated == nil {
+		return f.Bytes
+	}
+	return f.deflated.of(f)
+}
+
+func (d *deflated) of(f *Frame) []byte {
+	d.once.Do(func() { d.bytes = d.by.compress(f) })
+	return d.bytes
+}
+
+// compress returns the compressed form of a frame, or the plain one where that is no larger.
+func (d *Deflater) compress(f *Frame) []byte {
+	payload := f.Bytes[len(f.Bytes)-f.Size:]
+	out := sink(make([]byte, HeaderSize, HeaderSize+len(payload)/2+64))
+	w := d.writers.Get().(*flate.Writer)
+	defer d.writers.Put(w)
+	w.Reset(&out)
+	if _, err := w.Write(payload); err != nil {
+		return f.Bytes
+	}
+	if err := w.Flush(); err != nil {
+		return f.Bytes
+	}
+	out = out[:len(out)-len(deflateTail)]
+	if len(out)-HeaderSize >= f.Size {
+		return f.Bytes
+	}
+	packed := Seal(Opcode(f.Bytes[0]&opcodeBits), out)
+	packed.Bytes[0] |= deflateBit
+	return packed.Bytes
+}
+
+// A sink takes all that is written to it.
+type sink []byte
+
+func (s *sink) Write(p []byte) (int, error) {
+	*s = append(*s, p...)
+	return len(p), nil
+}
+
+// An inflater and its source. It is reset before each use.
+type inflater struct {
+	flate io.ReadCloser
+	src   tailed
+}
+
+var inflaters = sync.Pool{New: func() any { return &inflater{flate: flate.NewReader(&tailed{})} }}
+
+// tailed reads a message and then inflateTail.
+type tailed struct {
+	data []byte
+	tail string
+}
+
+func (t *tailed) ReadByte() (byte, error) {
+	var p [1]byte
+	_, err := t.Read(p[:])
+	return p[0], err
+}
+
+func (t *tailed) Read(p []byte) (n int, err error) {
+	if len(t.data) > 0 {
+		n = copy(p, t.data)
+		t.data = t.data[n:]
+		return n, nil
+	}
+	if n = copy(p, t.tail); n == 0 {
+		return 0, io.EOF
+	}
+	t.tail = t.tail[n:]
+	return n, nil
+}
+
+// inflate appends what data inflates to to dst, up to limit bytes. Errors: ErrTooLarge, *Violation.
+func inflate(dst, data []byte, limit int64) ([]byte, error) {
+	z := inflaters.Get().(*inflater)
+	defer inflaters.Put(z)
+	z.src = tailed{data, inflateTail}
+	if err := z.flate.(flate.Resetter).Reset(&z.src, nil); err != nil {
+		return dst, err
+	}
+	for {
+		dst = slices.Grow(dst, 512)
+		n, err := z.flate.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case int64(len(dst)) > limit:
+			return dst, ErrTooLarge
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, &Violation{Code: codeInvalidData, Reason: "message does not inflate"}
+		}
+	}
+}
+
+// NegotiateDeflate returns the value of Sec-WebSocket-Extensions that accepts the first acceptable offer of
+// permessage-deflate in a request's, or "" (RFC 7692, section 7.1).
+func NegotiateDeflate(headers []string) string {
+	for _, header := range headers {
+		for offer := range strings.SplitSeq(header, ",") {
+			if answer, ok := acceptOffer(offer); ok {
+				return answer
+			}
+		}
+	}
+	return ""
+}
+
+func acceptOffer(offer string) (answer string, ok bool) {
+	name, params, more := strings.Cut(offer, ";")
+	if trim(name) != "permessage-deflate" {
+		return "", false
+	}
+	answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+	seen := make(map[string]bool)
+	for more {
+		var param string
+		param, params, more = strings.Cut(params, ";")
+		key, value, hasValue := strings.Cut(param, "=")
+		key, value = trim(key), strings.Trim(trim(value), `"`)
+		if seen[key] {
+			return "", false
+		}
+		seen[key] = true
+		switch key {
+		case "server_no_context_takeover", "client_no_context_takeover":
+			if hasValue {
+				return "", false
+			}
+		case "client_max_window_bits": // ours is 15, which takes any
+			if hasValue && !validWindow(value) {
+				return "", false
+			}
+		case "server_max_window_bits":
+			if value != "15" { // compress/flate knows no smaller window
+				return "", false
+			}
+			answer += "; server_max_window_bits=15"
+		default:
+			return "", false
+		}
+	}
+	return answer, true
+}
+
+// validWindow says whether s is a number from 8 to 15, without leading zeros.
+func validWindow(s string) bool {
+	bits, err := strconv.Atoi(s)
+	return err == nil && 8 <= bits && bits <= 15 && s == strconv.Itoa(bits)
+}
+
+func trim(s string) string { return strings.Trim(s, " \t") }

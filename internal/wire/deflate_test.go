@@ -1,0 +1,167 @@
+package wire_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+const accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+func TestNegotiateDeflate(t *testing.T) {
+	for offer, want := range map[string]string{
+		"":                   "",
+		"permessage-deflate": accepted,
+		" permessage-deflate ; client_max_window_bits ":                              accepted,
+		"permessage-deflate; client_max_window_bits=8":                               accepted,
+		"permessage-deflate; client_max_window_bits=16":                              "",
+		"permessage-deflate; client_max_window_bits=08":                              "",
+		"permessage-deflate; server_max_window_bits":                                 "",
+		"permessage-deflate; server_max_window_bits=10":                              "",
+		"permessage-deflate; server_max_window_bits=15":                              accepted + "; server_max_window_bits=15",
+		`permessage-deflate; server_max_window_bits="15"`:                            accepted + "; server_max_window_bits=15",
+		"permessage-deflate; server_max_window_bits=10, permessage-deflate":          accepted,
+		"permessage-deflate; server_no_context_takeover; client_no_context_takeover": accepted,
+		"permessage-deflate; server_no_context_takeover=1":                           "",
+		"permessage-deflate; client_no_context_takeover; client_no_context_takeover": "",
+		"permessage-deflate; unknown":                                                "",
+		"permessage-deflate;":                                                        "",
+		"x-webkit-deflate-frame, permessage-foo":                                     "",
+		"foo; bar=1, permessage-deflate":                                             accepted,
+	} {
+		if got := wire.NegotiateDeflate([]string{"x-other", offer}); got != want {
+			t.Errorf("%q: %q, want %q", offer, got, want)
+		}
+	}
+}
+
+// A pinned writer remembers where what it was given lies.
+type pinned struct{ at *byte }
+
+func (p *pinned) Write(data []byte) (int, error) {
+	p.at = &data[0]
+	return len(data), nil
+}
+
+// However many connections write a frame, it is compressed once.
+func TestDeflater_CompressesOnce(t *testing.T) {
+	f := wire.NewDeflater(1, 0).Attach(wire.New(wire.OpText, bytes.Repeat([]byte("text "), 1000)))
+	pool := wire.NewBatchPool(1)
+	var first, second, plain pinned
+	for _, tc := range []struct {
+		w       *pinned
+		deflate bool
+	}{{&first, true}, {&second, true}, {&plain, false}} {
+		b := pool.Get(tc.deflate)
+		b.Add(f)
+		if sent, err := b.FlushTo(tc.w); sent != 1 || err != nil {
+			t.Errorf("%d sent: %v", sent, err)
+		}
+	}
+	if first.at != second.at || first.at == plain.at || plain.at != &f.Bytes[0] {
+		t.Error("the frame was compressed anew, or not at all")
+	}
+}
+
+// Whatever is compressed comes out of a Reader as it was, in one frame or in two.
+func TestDeflater_RoundTrip(t *testing.T) {
+	d := wire.NewDeflater(9, 0)
+	for _, text := range []string{"", "a", "hello hello hello", strings.Repeat("x", 100_000), "\x00\x00\xff\xff"} {
+		var buf bytes.Buffer
+		pool := wire.NewBatchPool(1)
+		b := pool.Get(true)
+		b.Add(d.Attach(wire.New(wire.OpBinary, []byte(text))))
+		if _, err := b.FlushTo(&buf); err != nil {
+			t.Fatal(err)
+		}
+		opcode, payload, err := parseAny(buf.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := len(payload) / 2
+		stream := append(clientFrame(opcode&^0x80, payload[:half]), clientFrame(0x80, payload[half:])...)
+		for range 2 {
+			r := wire.NewReader(bytes.NewReader(stream), nil, 1024, 100_000)
+			r.Inflate = true
+			if _, got, err := r.Next(); err != nil || string(got) != text {
+				t.Errorf("%.20q came back as %.20q: %v", text, got, err)
+			}
+			stream = clientFrame(opcode, payload)
+		}
+	}
+}
+
+// parseAny is parse with the first byte as it is.
+func parseAny(frame []byte) (first byte, payload []byte, err error) {
+	first = frame[0]
+	frame[0] &^= 0x40
+	_, payload, err = parse(frame)
+	return first, payload, err
+}
+
+func deflated(text string) []byte {
+	var buf bytes.Buffer
+	w, _ := flate.NewWriter(&buf, 9)
+	_, _ = io.WriteString(w, text)
+	_ = w.Flush()
+	return buf.Bytes()[:buf.Len()-4]
+}
+
+func TestReader_Inflate(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stream []byte
+		want   string // of the first message
+		code   int    // 0: none, 1009: ErrTooLarge
+	}{
+		"text":                       {clientFrame(0xC1, deflated("hello")), "hello", 0},
+		"plain beside it":            {clientFrame(0x81, []byte("hello")), "hello", 0},
+		"ping between its frames":    {append(append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0x89, nil)...), clientFrame(0x80, deflated("hello")[2:])...), "", 0},
+		"as large as the limit":      {clientFrame(0xC2, deflated(strings.Repeat("x", 1000))), strings.Repeat("x", 1000), 0},
+		"larger":                     {clientFrame(0xC2, deflated(strings.Repeat("x", 1001))), "", 1009},
+		"bomb":                       {clientFrame(0xC2, deflated(strings.Repeat("x", 1<<20))), "", 1009},
+		"not UTF-8 when inflated":    {clientFrame(0xC1, deflated("\xff")), "", 1007},
+		"garbage":                    {clientFrame(0xC1, []byte("\xff\xff\xff")), "", 1007},
+		"cut":                        {clientFrame(0xC1, deflated("hello hello")[:3]), "", 1007},
+		"compressed ping":            {clientFrame(0xC9, nil), "", 1002},
+		"compressed continuation":    {append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0xC0, deflated("hello")[2:])...), "", 1002},
+		"reserved bit 2":             {clientFrame(0xA1, nil), "", 1002},
+		"empty, with a final block":  {clientFrame(0xC1, []byte{0x03, 0x00}), "", 0},
+		"nothing but the empty byte": {clientFrame(0xC1, []byte{0x00}), "", 0},
+	} {
+		r := wire.NewReader(bytes.NewReader(tc.stream), nil, 256, 1000)
+		r.Inflate = true
+		opcode, got, err := r.Next()
+		var violation *wire.Violation
+		code := 0
+		switch {
+		case errors.Is(err, wire.ErrTooLarge):
+			code = 1009
+		case errors.As(err, &violation):
+			code = violation.Code
+		case err != nil:
+			code = 1
+		}
+		if code != tc.code || opcode != wire.OpPing && string(got) != tc.want {
+			t.Errorf("%s: %.20q, %v", name, got, err)
+		}
+	}
+}
+
+// A compressed message in the steady state costs no allocation in the reader.
+func TestReader_InflateAllocatesNothing(t *testing.T) {
+	src := &loop{stream: clientFrame(0xC1, deflated(strings.Repeat("hello ", 100)))}
+	r := wire.NewReader(src, nil, 1024, 1<<20)
+	r.Inflate = true
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, _, err := r.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 1 {
+		t.Errorf("%v allocations for a message", n)
+	}
+}

@@ -1,0 +1,225 @@
+package wspulse
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// Limit names a limit that a [LimitCollector] hears of. It is a short lower-case word, fit for a metric label.
+type Limit string
+
+// The limits, by the option that sets them.
+const (
+	LimitMaxConnections  Limit = "max_connections"   // WithMaxConnections
+	LimitConnections     Limit = "connection_limit"  // WithConnectionLimit
+	LimitHandshakeTime   Limit = "handshake_timeout" // WithHandshakeTimeout
+	LimitMessageRate     Limit = "message_rate"      // WithMessageRate
+	LimitMessageTime     Limit = "message_timeout"   // WithMessageTimeout
+	LimitMalformed       Limit = "malformed"         // WithMalformedLimit
+	LimitSendBufferBytes Limit = "send_buffer_bytes" // WithSendBufferBytes
+	LimitMemoryBudget    Limit = "memory_budget"     // WithMemoryBudget
+)
+
+// A LimitCollector is a [MetricsCollector] that hears of the limits that peers run into. WithMetrics finds out by itself
+// whether a collector is one.
+type LimitCollector interface {
+	// LimitReached: a limit refused a request, ended a transport, or cost frames that FrameDropped counts one by one. Both
+	// IDs are empty for a request that was refused, and for the memory budget. On the goroutine that enforces it: the one in
+	// ServeHTTP, the readPump, the hub, or the one in Send. The rules for the other hooks hold.
+	LimitReached(limit Limit, roomID, connectionID string)
+}
+
+// LimitReached does nothing.
+func (NoopCollector) LimitReached(_ Limit, _, _ string) {}
+
+// LimitError is the error that OnTransportDrop or OnDisconnect gets when a limit has ended a transport.
+type LimitError struct {
+	Limit  Limit
+	Code   int    // of the close frame that the peer got
+	Reason string // the same; it names the bound
+}
+
+// Error says which bound was reached.
+func (e *LimitError) Error() string { return "wspulse: " + e.Reason }
+
+// limitReached tells the collector and, once a second for each limit, the log.
+func (h *hub) limitReached(limit Limit, roomID, connectionID string, detail zap.Field) {
+	if h.cfg.limits != nil {
+		h.cfg.limits.LimitReached(limit, roomID, connectionID)
+	}
+	if entry := h.limited.Check(zap.WarnLevel, "wspulse: limit reached: "+string(limit)); entry != nil {
+		entry.Write(zap.String("connectionID", connectionID), zap.String("roomID", roomID), detail)
+	}
+}
+
+// retryAfter is what a client that a limit has refused is told to wait, in seconds.
+const retryAfter = "5"
+
+// An admission counts the sessions, connected or suspended, and the upgrades under way. hub.mu guards it.
+type admission struct {
+	seats int
+	byKey map[string]int // none of them is 0
+}
+
+// full says which limit refuses another seat.
+func (a *admission) full(cfg *serverConfig, key string) Limit {
+	switch {
+	case cfg.maxConnections > 0 && a.seats >= cfg.maxConnections:
+		return LimitMaxConnections
+	case key != "" && a.byKey[key] >= cfg.connectionLimit:
+		return LimitConnections
+	}
+	return ""
+}
+
+func (a *admission) take(key string) {
+	a.seats++
+	if key != "" {
+		a.byKey[key]++
+	}
+}
+
+func (a *admission) free(key string) {
+	a.seats--
+	if key == "" {
+		return
+	}
+	if a.byKey[key]--; a.byKey[key] == 0 {
+		delete(a.byKey, key)
+	}
+}
+
+// A seat is what an upgrade holds until its session does.
+type seat struct {
+	taken bool   // false: the upgrade is to resume or replace a session
+	key   string // of WithConnectionLimit
+}
+
+// A rate is a token bucket: so many messages a second, and a burst of as many as it holds.
+type rate struct {
+	perSecond float64
+	burst     float64
+}
+
+// A meter is the state of a rate for one link.
+type meter struct {
+	used float64 // tokens
+	at   time.Time
+}
+
+// take says whether there is a token left.
+func (m *meter) take(r rate, now time.Time) bool {
+	m.used = max(0, m.used-now.Sub(m.at).Seconds()*r.perSecond)
+	m.at = now
+	if m.used+1 > r.burst {
+		return false
+	}
+	m.used++
+	return true
+}
+
+// checkRate ends a transport whose peer sends more than it may. A pong that answers a ping is free.
+func (l *link) checkRate(opcode wire.Opcode) error {
+	cfg := l.hub.cfg
+	if cfg.messageRate.burst == 0 {
+		return nil
+	}
+	now := time.Now()
+	answers := opcode == wire.OpPong && l.deadline.Sub(now) <= cfg.pongWait-cfg.pingPeriod/2
+	if answers || l.received.take(cfg.messageRate, now) {
+		return nil
+	}
+	return &LimitError{LimitMessageRate, websocket.ClosePolicyViolation,
+		fmt.Sprintf("more than %v messages a second, after a burst of %v", cfg.messageRate.perSecond, cfg.messageRate.burst)}
+}
+
+// checkMalformed ends a transport whose peer sends nothing but malformed messages.
+func (l *link) checkMalformed() error {
+	most := l.hub.cfg.malformedLimit
+	if l.malformed++; most == 0 || l.malformed < most {
+		return nil
+	}
+	return &LimitError{LimitMalformed, websocket.CloseInvalidFramePayloadData, fmt.Sprintf("%d malformed messages in a row", most)}
+}
+
+// setReadDeadline sets the deadline of reading: that of the next pong, or that of the message that is coming in.
+func (l *link) setReadDeadline() error {
+	if l.late() {
+		return l.socket.SetReadDeadline(l.messageBy)
+	}
+	return l.socket.SetReadDeadline(l.deadline)
+}
+
+// late says that the message that is coming in has less time than the next pong.
+func (l *link) late() bool { return !l.messageBy.IsZero() && l.messageBy.Before(l.deadline) }
+
+// messageBegun gives a message of which a part is there its time, pongs or not.
+func (l *link) messageBegun() {
+	l.messageBy = time.Now().Add(l.hub.cfg.messageTimeout)
+	if l.late() {
+		_ = l.setReadDeadline() // reading fails at once where this does
+	}
+}
+
+func (l *link) messageDone() {
+	late := l.late()
+	l.messageBy = time.Time{}
+	if late {
+		_ = l.setReadDeadline()
+	}
+}
+
+// reclaim brings the bytes in all queues down to seven eighths of the budget. The largest queues pay, each its oldest
+// frames, until they are as small as the next. Hub.
+func (h *hub) reclaim() {
+	over := h.queued.Load() - h.cfg.memoryBudget
+	if h.cfg.memoryBudget == 0 || over <= 0 {
+		return
+	}
+	type debtor struct {
+		session *session
+		bytes   int
+	}
+	var debtors []debtor
+	for _, s := range h.sessions {
+		if n := s.outbox.size(); n > 0 {
+			debtors = append(debtors, debtor{s, n})
+		}
+	}
+	slices.SortFunc(debtors, func(a, b debtor) int { return cmp.Compare(b.bytes, a.bytes) })
+	level, excess := 0, int(over+h.cfg.memoryBudget/8)
+	for n, sum := 1, 0; n <= len(debtors); n++ { // the n largest come down to one level
+		sum += debtors[n-1].bytes
+		if level = max(0, (sum-excess)/n); n == len(debtors) || level >= debtors[n].bytes {
+			break
+		}
+	}
+	dropped := 0
+	for _, d := range debtors {
+		if d.bytes <= level {
+			break
+		}
+		n := d.session.outbox.shrink(level)
+		d.session.dropped(n)
+		dropped += n
+	}
+	h.limitReached(LimitMemoryBudget, "", "", zap.Int("framesDropped", dropped))
+}
+
+// overBudget asks the hub to reclaim, if need be.
+func (h *hub) overBudget() {
+	if h.cfg.memoryBudget == 0 || h.queued.Load() <= h.cfg.memoryBudget {
+		return
+	}
+	select {
+	case h.reclaims <- struct{}{}:
+	default: // it has been asked already
+	}
+}
