@@ -405,7 +405,7 @@ func TestSocket_OversizedMessageReads1009(t *testing.T) {
 		left := make(chan error, 1)
 		w := newWorld(t, wspulse.WithOnDisconnect(func(_ wspulse.Connection, err error) { left <- err }))
 		alice := w.dial("r", "alice")
-		if err := alice.WriteMessage(websocket.BinaryMessage, make([]byte, 4<<20)); err != nil {
+		if err := alice.WriteMessage(websocket.BinaryMessage, make([]byte, 1<<20)); err != nil {
 			t.Errorf("while sending: %v", err)
 		}
 		hearClose(t, alice, 1009, "")
