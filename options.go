@@ -217,7 +217,7 @@ func WithLogger(logger *zap.Logger) ServerOption {
 	return func(c *serverConfig) { c.logger = logger }
 }
 
-// WithMetrics sets the collector of metrics. Default [NoopCollector]. Must not be nil.
+// WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too. Default [NoopCollector]. Must not be nil.
 func WithMetrics(m MetricsCollector) ServerOption {
 	if m == nil {
 		panic("wspulse: WithMetrics: collector must not be nil")

@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -150,43 +149,37 @@ func inflate(dst, data []byte, limit int64) ([]byte, error) {
 // NegotiateDeflate returns the value of Sec-WebSocket-Extensions that accepts the first acceptable offer of
 // permessage-deflate in a request's, or "" (RFC 7692, section 7.1).
 func NegotiateDeflate(headers []string) string {
-	for _, header := range headers {
-		for offer := range strings.SplitSeq(header, ",") {
-			if answer, ok := acceptOffer(offer); ok {
-				return answer
-			}
+	offers, _ := parseExtensions(headers)
+	for _, offer := range offers {
+		if answer, ok := acceptOffer(offer); ok {
+			return answer
 		}
 	}
 	return ""
 }
 
-func acceptOffer(offer string) (answer string, ok bool) {
-	name, params, more := strings.Cut(offer, ";")
-	if trim(name) != "permessage-deflate" {
+func acceptOffer(offer extension) (answer string, ok bool) {
+	if offer.name != "permessage-deflate" {
 		return "", false
 	}
 	answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	seen := make(map[string]bool)
-	for more {
-		var param string
-		param, params, more = strings.Cut(params, ";")
-		key, value, hasValue := strings.Cut(param, "=")
-		key, value = trim(key), strings.Trim(trim(value), `"`)
-		if seen[key] {
+	for _, p := range offer.params {
+		if seen[p.key] {
 			return "", false
 		}
-		seen[key] = true
-		switch key {
+		seen[p.key] = true
+		switch p.key {
 		case "server_no_context_takeover", "client_no_context_takeover":
-			if hasValue {
+			if p.value != "" {
 				return "", false
 			}
 		case "client_max_window_bits": // ours is 15, which takes any
-			if hasValue && !validWindow(value) {
+			if p.value != "" && !validWindow(p.value) {
 				return "", false
 			}
 		case "server_max_window_bits":
-			if value != "15" { // compress/flate knows no smaller window
+			if p.value != "15" { // compress/flate knows no smaller window
 				return "", false
 			}
 			answer += "; server_max_window_bits=15"
@@ -202,5 +195,3 @@ func validWindow(s string) bool {
 	bits, err := strconv.Atoi(s)
 	return err == nil && 8 <= bits && bits <= 15 && s == strconv.Itoa(bits)
 }
-
-func trim(s string) string { return strings.Trim(s, " \t") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -163,5 +164,27 @@ func TestReader_InflateAllocatesNothing(t *testing.T) {
 		}
 	}); n > 1 {
 		t.Errorf("%v allocations for a message", n)
+	}
+}
+
+// What compression costs a message, once however many connections write it.
+func BenchmarkDeflater(b *testing.B) {
+	for _, level := range []int{1, 6, 9} {
+		for name, size := range map[string]int{"1KiB": 1 << 10, "16KiB": 16 << 10} {
+			b.Run(fmt.Sprintf("level=%d/size=%s", level, name), func(b *testing.B) {
+				d, pool := wire.NewDeflater(level, 0), wire.NewBatchPool(1)
+				text := []byte(strings.Repeat(`{"event":"move","payload":{"x":12.5,"y":7,"who":"alice"}}`, size/57))
+				b.SetBytes(int64(len(text)))
+				b.ReportAllocs()
+				for b.Loop() {
+					batch := pool.Get(true)
+					batch.Add(d.Attach(wire.New(wire.OpText, text)))
+					if _, err := batch.FlushTo(io.Discard); err != nil {
+						b.Fatal(err)
+					}
+					pool.Put(batch)
+				}
+			})
+		}
 	}
 }

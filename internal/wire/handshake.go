@@ -36,6 +36,9 @@ func CheckUpgrade(r *http.Request) error {
 	case r.ContentLength != 0:
 		return errors.New("the request has a body") // it would be taken for frames
 	}
+	if _, ok := parseExtensions(r.Header["Sec-Websocket-Extensions"]); !ok {
+		return errors.New("Sec-WebSocket-Extensions is no list of extensions")
+	}
 	return nil
 }
 
@@ -43,7 +46,9 @@ func CheckUpgrade(r *http.Request) error {
 func hasToken(lists []string, token string) bool {
 	for _, list := range lists {
 		for element := range strings.SplitSeq(list, ",") {
-			if strings.EqualFold(trim(element), token) {
+			element = strings.Trim(element, " \t")
+			if len(element) == len(token) && strings.EqualFold(element, token) { // as long: no letters beyond ASCII
+
 				return true
 			}
 		}

@@ -61,6 +61,14 @@ func TestCheckUpgrade(t *testing.T) {
 		"empty key":                  {set("Sec-WebSocket-Key", ""), false},
 		"key of 15 bytes":            {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j"), false},
 		"key of 17 bytes":            {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZWE="), false},
+		"part of a longer letter":    {set("Upgrade", "web\u017focket"), false},
+		"extensions":                 {set("Sec-WebSocket-Extensions", `a, b; c; d=e;f="g" ,, h`, "i"), true},
+		"extensions, no name":        {set("Sec-WebSocket-Extensions", ";"), false},
+		"extensions, no parameter":   {set("Sec-WebSocket-Extensions", "a;"), false},
+		"extensions, no value":       {set("Sec-WebSocket-Extensions", "a; b="), false},
+		"extensions, open quotes":    {set("Sec-WebSocket-Extensions", `a; b="c`), false},
+		"extensions, two names":      {set("Sec-WebSocket-Extensions", "a b"), false},
+		"extensions, no token":       {set("Sec-WebSocket-Extensions", "[a]"), false},
 		"key that is not base64":     {set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25j*Q=="), false},
 	} {
 		if err := wire.CheckUpgrade(upgradeRequest(tc.change)); (err == nil) != tc.ok {
