@@ -26,7 +26,7 @@ type benchWorld struct {
 	wspulse.NoopCollector
 	b        *testing.B
 	server   wspulse.Server
-	listener *memListener
+	listener *sinkListener
 
 	count, target atomic.Int64  // of what the benchmark waits for
 	reached       chan struct{} // told when count is target; never closed
@@ -52,7 +52,7 @@ func (w *benchWorld) await() { <-w.reached }
 
 func newBenchWorld(b *testing.B, options ...wspulse.ServerOption) *benchWorld {
 	b.Helper()
-	w := &benchWorld{b: b, listener: newMemListener(), reached: make(chan struct{}, 1)}
+	w := &benchWorld{b: b, listener: newSinkListener(), reached: make(chan struct{}, 1)}
 	w.target.Store(-1)
 	w.server = wspulse.NewServer(fromQuery, append([]wspulse.ServerOption{
 		wspulse.WithMetrics(w),
@@ -93,6 +93,34 @@ func (w *benchWorld) expectMembers(n int) {
 
 func (w *benchWorld) reportRecipients(members int) {
 	w.b.ReportMetric(float64(w.b.Elapsed().Nanoseconds())/float64(w.b.N*members), "ns/recipient")
+}
+
+// A sinkListener hands sinkConns to an http.Server.
+type sinkListener struct {
+	conns chan net.Conn // unbuffered; never closed
+	done  chan struct{} // closed by close
+	close func()
+}
+
+func newSinkListener() *sinkListener {
+	l := &sinkListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	l.close = sync.OnceFunc(func() { close(l.done) })
+	return l
+}
+
+func (l *sinkListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *sinkListener) Addr() net.Addr { return &net.TCPAddr{} }
+func (l *sinkListener) Close() error {
+	l.close()
+	return nil
 }
 
 // A sinkConn is a peer that upgrades, and then discards what it gets until it is closed.

@@ -7,15 +7,17 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
 
 // A countedConn counts the bytes that a client reads.
 type countedConn struct {
-	net.Conn
+	*wstest.Conn
 	read int
 }
 
@@ -31,7 +33,7 @@ func (w *world) dialCompressed(id string) (*peer, *countedConn) {
 	conn := &countedConn{}
 	dialer := websocket.Dialer{EnableCompression: true, NetDialContext: func(context.Context, string, string) (net.Conn, error) {
 		var err error
-		conn.Conn, err = w.listener.dial()
+		conn.Conn, err = w.web.Listener.Dial(unbuffered, unbuffered)
 		return conn, err
 	}}
 	ws, response, err := dialer.Dial("ws://server/?room=r&id="+id, nil)
@@ -132,7 +134,8 @@ func TestCompression_AcrossAResume(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithCompression(6, 0), wspulse.WithResumeWindow(1<<40))
 		alice, _ := w.dialCompressed("alice")
-		alice.drop()
+		alice.ws.NetConn().Close()
+		synctest.Wait()
 		text := strings.Repeat("again and ", 100)
 		w.send("alice", text, "2")
 		plain := w.dial("r", "alice")

@@ -1,7 +1,6 @@
 package wspulse_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
 
 // inBubble runs a story in a synctest bubble: time is free, and a goroutine left over fails the test.
@@ -45,25 +46,20 @@ func sorted(words string) string {
 
 // A world is a server on an in-memory network, and what its callbacks have said.
 type world struct {
-	t        *testing.T
-	server   wspulse.Server
-	listener *memListener
-	http     *http.Server
-	events   *journal
+	t      *testing.T
+	server wspulse.Server
+	web    *wstest.Server
+	events *journal
 }
 
 // newWorld starts a server whose peers name themselves and their room in the query. Its callbacks write to the journal
 // unless options replace them. It is torn down at the end of the test; it must be made in a bubble.
 func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 	t.Helper()
-	w := &world{t: t, listener: newMemListener(), events: &journal{}}
+	w := &world{t: t, events: &journal{}}
 	w.server = wspulse.NewServer(fromQuery, slices.Concat(w.events.callbacks(), []wspulse.ServerOption{anyOrigin}, options)...)
-	w.http = &http.Server{Handler: w.server}
-	go w.http.Serve(w.listener)
-	t.Cleanup(func() {
-		w.server.Close()
-		w.http.Close()
-	})
+	w.web = wstest.NewServer(t, w.server)
+	t.Cleanup(w.server.Close) // while the peers are there
 	return w
 }
 
@@ -145,11 +141,17 @@ func (w *world) took(start time.Time, want time.Duration) {
 	}
 }
 
+// unbuffered is a network on which a write takes as long as its reader: the server is stuck in writing to a peer that does
+// not read, and knows how far that has read.
+var unbuffered = wstest.Faults{Window: wstest.Unbuffered}
+
 func (w *world) upgrade(query string, header http.Header) (*websocket.Conn, *http.Response, error) {
-	dialer := websocket.Dialer{
-		NetDialContext: func(context.Context, string, string) (net.Conn, error) { return w.listener.dial() },
+	client, response, err := w.web.TryDial("/"+query, wstest.WithHeader(header), wstest.WithIdle(),
+		wstest.WithUpstream(unbuffered), wstest.WithDownstream(unbuffered))
+	if err != nil {
+		return nil, response, err
 	}
-	return dialer.Dial("ws://server/"+query, header)
+	return client.WebSocket, response, nil
 }
 
 // connection returns the session of that ID in the room, or nil.
@@ -239,8 +241,15 @@ func (p *peer) readClose() (code int) {
 	if !errors.As(err, &closed) {
 		p.t.Fatalf("peer read %v, want a close frame", err)
 	}
-	io.Copy(io.Discard, p.ws.NetConn())
+	awaitHangUp(p.ws.NetConn())
 	return closed.Code
+}
+
+// awaitHangUp returns when the server has closed the socket, not only its own half of it: until then, nothing can be written
+// to a peer that does not read, and here nothing gets through to it.
+func awaitHangUp(c net.Conn) {
+	c.(interface{ Upstream(wstest.Faults) }).Upstream(wstest.Faults{Window: wstest.Unbuffered, BlackHole: true})
+	c.Write([]byte("x"))
 }
 
 // readRaw reads n bytes from the socket, past gorilla.
@@ -342,6 +351,8 @@ func name(err error) string {
 	switch {
 	case err == nil:
 		return "nil"
+	case errors.Is(err, syscall.EPIPE):
+		return "broken-pipe"
 	case errors.Is(err, wspulse.ErrDuplicateConnectionID):
 		return "duplicate"
 	case errors.Is(err, wspulse.ErrServerClosed):
@@ -358,44 +369,3 @@ func name(err error) string {
 		return "error=" + err.Error()
 	}
 }
-
-// A memListener is a network in memory, of net.Pipe connections: a write takes as long as its reader.
-type memListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	close func()
-}
-
-func newMemListener() *memListener {
-	l := &memListener{conns: make(chan net.Conn), done: make(chan struct{})}
-	l.close = sync.OnceFunc(func() { close(l.done) })
-	return l
-}
-
-func (l *memListener) dial() (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	case <-time.After(time.Minute):
-		return nil, errors.New("nobody accepts")
-	}
-}
-
-func (l *memListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memListener) Close() error {
-	l.close()
-	return nil
-}
-
-func (l *memListener) Addr() net.Addr { return &net.TCPAddr{} }

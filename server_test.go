@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
 
 func TestStory_JoinTalkLeave(t *testing.T) {
@@ -141,19 +142,13 @@ func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func TestUpgrade_BehindMiddleware(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		listener := newMemListener()
-		front := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			w.server.ServeHTTP(wrapper{rw}, r)
-		}), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second}
-		go front.Serve(listener)
-		defer front.Close()
-		w.listener = listener
+		front := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.server.ServeHTTP(wrapper{rw}, r) })
+		w.web = wstest.NewServer(t, front, func(h *http.Server) { h.ReadTimeout, h.WriteTimeout = 5*time.Second, 5*time.Second })
 		alice := w.dial("r", "alice")
 		time.Sleep(time.Hour) // the http.Server's timeouts are not the session's
 		w.send("alice", "hello")
 		alice.expect("hello")
 		w.server.Close()
-		w.http.Close()
 	})
 }
 

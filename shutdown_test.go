@@ -37,7 +37,7 @@ func TestServerClose_ManyTimesFromAnyGoroutine(t *testing.T) {
 	})
 }
 
-// When Close returns the sockets are closed: reading them takes no time.
+// When Close returns the sockets are closed: waiting for that takes no time.
 func TestServerClose_EverySocketIsClosed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Hour))
@@ -51,7 +51,7 @@ func TestServerClose_EverySocketIsClosed(t *testing.T) {
 		w.server.Close()
 		start := time.Now()
 		for _, p := range peers {
-			io.Copy(io.Discard, p.ws.NetConn())
+			awaitHangUp(p.ws.NetConn())
 		}
 		w.took(start, 0)
 	})
@@ -103,7 +103,7 @@ func TestServerClose_EndsSuspendedSessionsAtOnce(t *testing.T) {
 
 // handshake sends an upgrade request whose answer is not read yet, on which the server is therefore stuck.
 func (w *world) handshake() net.Conn {
-	conn, err := w.listener.dial()
+	conn, err := w.web.Listener.Dial(unbuffered, unbuffered)
 	w.must(err)
 	fmt.Fprint(conn, "GET /?room=r&id=late HTTP/1.1\r\nHost: server\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -122,7 +122,8 @@ func TestServerClose_UpgradeInProgress(t *testing.T) {
 			closed <- time.Since(start)
 		}()
 		time.Sleep(3 * time.Second)
-		data, _ := io.ReadAll(conn) // until the server closes the socket
+		data, _ := io.ReadAll(conn)
+		awaitHangUp(conn)
 		w.took(start, 4*time.Second)
 		if took := <-closed; took != 4*time.Second {
 			t.Errorf("Close returned after %v", took)
