@@ -87,22 +87,34 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, full error) {
 	o.mu.Lock()
 	defer o.unlock()
 	for _, f := range frames {
-		if err := o.bound.check(0, 0, f); err != nil { // larger than all the room there is
-			full = err
-			lost++
-			continue
+		if n, err := o.makeRoom(f); err != nil {
+			lost, full = lost+n, err
 		}
-		for err := o.full(f); err != nil; err = o.full(f) {
-			full = err
-			lost++
-			o.pop()
+		if o.bound.check(0, 0, f) == nil {
+			o.add(f)
 		}
-		o.add(f)
 	}
 	if o.queue.len() == 0 {
 		return nil, lost, full
 	}
 	return o.wake(), lost, full
+}
+
+// makeRoom drops what f takes the place of: f itself if it is larger than all the room there is, or else the oldest frames.
+// No more than that: what was put back may be over the bound, and stays.
+func (o *outbox) makeRoom(f *wire.Frame) (lost int, full error) {
+	if err := o.bound.check(0, 0, f); err != nil {
+		return 1, err
+	}
+	freed := 0
+	for err := o.full(f); err != nil; err = o.full(f) {
+		if full = err; lost > 0 && (err == ErrSendBufferFull || freed >= len(f.Bytes)) {
+			break
+		}
+		freed += len(o.pop().Bytes)
+		lost++
+	}
+	return lost, full
 }
 
 // shrink drops the oldest frames until no more than that many bytes are queued, and says how many it dropped.
