@@ -14,7 +14,7 @@ FUZZTIME ?= 10s
 # $(call each,MODULES,COMMAND): COMMAND in each module, without the workspace, so that the replace lines are tested too.
 each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && GOWORK=off $(2)); done
 
-.PHONY: help check format tidy vet lint test stress cover bench bench-peers fuzz browser vuln chat
+.PHONY: help check format tidy vet lint test stress cover bench bench-peers soak fuzz browser vuln chat
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,12 +49,15 @@ bench: ## benchmarks of each module
 bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
 	cd benchmarks && GOWORK=off go run . $(ARGS)
 
+soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
+	cd benchmarks && GOWORK=off go run ./soak $(ARGS)
+
 fuzz: ## each fuzz target for FUZZTIME=10s
 	@set -e; for module in $(TESTED); do (cd $$module && export GOWORK=off; \
 	go list ./... | while read -r package; do \
 	go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
 	echo "== $$package $$target"; \
-	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 	done || exit 1; done) || exit 1; done
 
 browser: ## two pages of the chat in headless Chromium; SCREENSHOTS=dir keeps the pictures

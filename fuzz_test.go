@@ -1,0 +1,350 @@
+package wspulse_test
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
+)
+
+// A wiretap is a client's connection that keeps what the server sends.
+type wiretap struct {
+	net.Conn
+	ended chan struct{} // closed by listen, when the server or the client has closed the connection
+
+	mu   sync.Mutex // guards what follows
+	came []byte
+}
+
+func tap(t *testing.T, l *wstest.Listener) *wiretap {
+	t.Helper()
+	conn, err := l.Dial(unbuffered, unbuffered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &wiretap{Conn: conn, ended: make(chan struct{})}
+	go p.listen()
+	return p
+}
+
+func (p *wiretap) listen() {
+	defer close(p.ended)
+	buf := make([]byte, 4096)
+	for {
+		n, err := p.Read(buf)
+		p.mu.Lock()
+		p.came = append(p.came, buf[:n]...)
+		p.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// heard returns what the server has sent until now.
+func (p *wiretap) heard() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return bytes.Clone(p.came)
+}
+
+// Whatever bytes a client sends after the opening handshake, in whatever pieces, OnMessage gets the messages that RFC 6455 finds in
+// them, the session lives or ends with the close code that is due, what comes back is well-formed, a neighbour does not
+// notice, and nothing is left.
+func FuzzStream(f *testing.F) {
+	for _, stream := range streamSeeds() {
+		f.Add(stream, byte(0), false)
+		f.Add(stream, byte(1), true)
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, piece byte, silent bool) {
+		if len(stream) > 16<<10 {
+			t.Skip("a longer stream shows nothing more")
+		}
+		inBubble(t, func(t *testing.T) { tellStream(t, stream, int(piece), silent) })
+	})
+}
+
+// tellStream sends a stream in pieces of that size, 0 for all of it right behind the request. The client is silent after
+// that, or cuts the connection.
+func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
+	const limit, pongWait = 512, 25 * time.Second
+	var messages []string // that OnMessage got
+	w := newWorld(t, wspulse.WithCodec(rawCodec{}), wspulse.WithMaxMessageSize(limit), wspulse.WithSendBufferSize(4096),
+		wspulse.WithUpgraderBufferSize(256, 256), // less than the largest message
+		wspulse.WithHeartbeat(10*time.Second, pongWait), wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
+			if c.ID() == "mallory" {
+				messages = append(messages, string(f.Payload))
+			}
+			c.Send(f)
+		}))
+	neighbour := w.dial("r", "neighbour")
+	mallory := tap(t, w.web.Listener)
+	defer mallory.Close()
+	mallory.send(stream, piece)
+	synctest.Wait()
+
+	want := understand(stream, limit)
+	if !slices.Equal(messages, want.messages) {
+		t.Errorf("OnMessage got %q, want %q", messages, want.messages)
+	}
+	answer := mallory.answer(t)
+	answer.compare(t, want)
+	if lives := w.connection("r", "mallory") != nil; lives == answer.closed {
+		t.Errorf("the session lives: %t; a close frame came: %t", lives, answer.closed)
+	}
+	neighbour.send("still there?")
+	neighbour.expect("still there?")
+
+	ending := "1006"
+	if silent {
+		ending = "timeout"
+		time.Sleep(pongWait)
+		synctest.Wait()
+		select {
+		case <-mallory.ended:
+		default:
+			t.Error("the server keeps the connection of a silent client")
+		}
+		mallory.answer(t)
+	}
+	if answer.closed {
+		ending = want.ending(answer.code)
+	}
+	mallory.Close()
+	synctest.Wait()
+	got := w.events.take()
+	if !strings.HasPrefix(got, "neighbour:connect mallory:connect mallory:disconnect("+ending) || strings.Count(got, "mallory:") != 2 {
+		t.Errorf("callbacks %q, want the end %q", got, ending)
+	}
+	if n := len(w.server.GetConnections("r")); n != 1 {
+		t.Errorf("%d sessions, want the neighbour's alone", n)
+	}
+}
+
+// send opens a WebSocket and sends the stream.
+func (p *wiretap) send(stream []byte, piece int) {
+	request := []byte(upgradeRequest)
+	if piece == 0 {
+		request, stream, piece = append(request, stream...), nil, 1
+	}
+	p.Write(request)
+	for part := range slices.Chunk(stream, piece) {
+		if _, err := p.Write(part); err != nil {
+			return // the server has closed
+		}
+	}
+}
+
+// An answer is what came back from the server, in the order of each kind.
+type answer struct {
+	messages, pongs []string
+	closed          bool // a close frame came
+	code            int  // of it, or 0
+}
+
+// answer takes apart what came after the response to the handshake. Nothing may be wrong with it.
+func (p *wiretap) answer(t *testing.T) answer {
+	t.Helper()
+	came := p.heard()
+	in := bufio.NewReader(bytes.NewReader(came))
+	response, err := http.ReadResponse(in, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the handshake was answered with %q: %v", came, err)
+	}
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAnswer(t, rest)
+}
+
+// readAnswer takes apart what a server sends, of which each frame must be a whole message in less than 64 KiB or a control
+// frame, without a mask, and nothing may come after a close frame.
+func readAnswer(t *testing.T, p []byte) (a answer) {
+	t.Helper()
+	all := p
+	for len(p) > 0 {
+		if a.closed || len(p) < 2 {
+			t.Fatalf("%q after the last frame of %q", p, all)
+		}
+		first, size, head := p[0], int(p[1]), 2
+		if size == 126 && len(p) >= 4 {
+			size, head = int(p[2])<<8|int(p[3]), 4
+		}
+		if (size < 126) != (head == 2) || first >= finClose && size > 125 || len(p) < head+size {
+			t.Fatalf("a length that is wrong: %q in %q", p, all)
+		}
+		payload := string(p[head : head+size])
+		p = p[head+size:]
+		switch first {
+		case finText, finBinary:
+			a.messages = append(a.messages, payload)
+		case finPing:
+		case finPong:
+			a.pongs = append(a.pongs, payload)
+		case finClose:
+			a.closed, a.code = true, 1005
+			if size > 0 {
+				a.code = closeCode(payload)
+			}
+			if whole, _ := isUTF8([]byte(payload[min(2, size):])); a.code == 0 || !whole {
+				t.Errorf("an invalid close frame %q", payload)
+			}
+		default:
+			t.Fatalf("a frame %#x in %q", first, all)
+		}
+	}
+	return a
+}
+
+// compare compares an answer with what the client sent. All echoes and the latest pong have to come to a client that is not
+// sent away.
+func (a answer) compare(t *testing.T, want understood) {
+	t.Helper()
+	if !slices.Contains(want.codes, a.code) {
+		t.Errorf("close code %d, want one of %d (0 is none)", a.code, want.codes)
+	}
+	if n := len(a.messages); n > len(want.messages) || !slices.Equal(a.messages, want.messages[:n]) || !a.closed && n < len(want.messages) {
+		t.Errorf("echoes %q of %q", a.messages, want.messages)
+	}
+	pings := want.pings
+	for _, pong := range a.pongs {
+		i := slices.Index(pings, pong)
+		if i < 0 {
+			t.Fatalf("pongs %q to the pings %q", a.pongs, want.pings)
+		}
+		pings = pings[i+1:]
+	}
+	if n := len(a.pongs); !a.closed && len(want.pings) > 0 && (n == 0 || a.pongs[n-1] != want.pings[len(want.pings)-1]) {
+		t.Errorf("pongs %q: none to the last of the pings %q", a.pongs, want.pings)
+	}
+}
+
+// Whatever comes instead of an upgrade request, it is answered with a well-formed response, with 101 if and only if it is an
+// opening handshake, and nothing is left when the connection is closed.
+func FuzzUpgrade(f *testing.F) {
+	for _, seed := range upgradeSeeds() {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, request []byte) {
+		if len(request) > 64<<10 {
+			t.Skip("a longer request shows nothing more")
+		}
+		inBubble(t, func(t *testing.T) { tellUpgrade(t, request) })
+	})
+}
+
+// A doorway is an http.Server with a wspulse server behind it, which sees one request for each connection.
+type doorway struct {
+	server         wspulse.Server
+	listener       *wstest.Listener
+	reached        bool // the request got as far as the wspulse server
+	opened, closed atomic.Int64
+}
+
+func newDoorway(t *testing.T) *doorway {
+	t.Helper()
+	d := &doorway{listener: wstest.Listen()}
+	d.server = wspulse.NewServer(func(*http.Request) (string, string, error) { return "r", "mallory", nil },
+		wspulse.WithOnConnect(func(wspulse.Connection) { d.opened.Add(1) }),
+		wspulse.WithOnDisconnect(func(wspulse.Connection, error) { d.closed.Add(1) }))
+	web := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d.reached = true
+		defer func() {
+			if v := recover(); v != nil {
+				t.Errorf("panic: %v\n%s", v, debug.Stack())
+			}
+		}()
+		d.server.ServeHTTP(w, r)
+	})}
+	web.SetKeepAlivesEnabled(false)
+	go web.Serve(d.listener)
+	t.Cleanup(func() {
+		d.server.Close()
+		web.Close()
+	})
+	return d
+}
+
+func tellUpgrade(t *testing.T, request []byte) {
+	d := newDoorway(t)
+	mallory := tap(t, d.listener)
+	go mallory.Write(request)
+	synctest.Wait()
+
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request)))
+	whole, opening := false, false // the request with its body has come, and is an opening handshake
+	if err == nil {
+		_, bodyErr := io.Copy(io.Discard, r.Body)
+		whole, opening = bodyErr == nil, isOpening(r)
+	}
+	answered := r
+	if !d.reached {
+		answered = nil // net/http answers a request that it refuses as a GET, whatever its method
+	}
+	status := mallory.status(t, answered)
+	switch {
+	case d.reached && err != nil:
+		t.Errorf("not a request: %v", err)
+	case d.reached && opening && status != http.StatusSwitchingProtocols:
+		t.Errorf("an opening handshake was answered with %d", status)
+	case (!d.reached || !opening) && status == http.StatusSwitchingProtocols:
+		t.Error("101 to what is no opening handshake")
+	case d.reached && !opening && status != http.StatusBadRequest && (whole || status != 0): // net/http waits for a body first
+		t.Errorf("answered with %d", status)
+	}
+	mallory.Close()
+	time.Sleep(time.Second) // net/http waits for a part of it before it closes
+	if n := len(d.server.GetConnections("r")); n > 0 {
+		t.Error("the session is left")
+	}
+	sessions := int64(0)
+	if status == http.StatusSwitchingProtocols {
+		sessions = 1
+	}
+	if d.opened.Load() != sessions || d.closed.Load() != sessions {
+		t.Errorf("status %d: %d sessions opened, %d closed", status, d.opened.Load(), d.closed.Load())
+	}
+}
+
+// status checks the response and what comes after it, and returns its status; 0 if nothing came.
+func (p *wiretap) status(t *testing.T, r *http.Request) int {
+	t.Helper()
+	came := p.heard()
+	if len(came) == 0 {
+		return 0
+	}
+	in := bufio.NewReader(bytes.NewReader(came))
+	response, err := http.ReadResponse(in, r)
+	if err != nil {
+		t.Fatalf("the response %q: %v", came, err)
+	}
+	switch accept := response.Header.Get("Sec-WebSocket-Accept"); {
+	case response.StatusCode != http.StatusSwitchingProtocols:
+		if _, err := io.Copy(io.Discard, response.Body); err != nil || in.Buffered() > 0 {
+			t.Errorf("the body of %q: %v", came, err)
+		}
+		return response.StatusCode
+	case r != nil && accept != acceptFor(r):
+		t.Errorf("Sec-WebSocket-Accept %q, want %q", accept, acceptFor(r))
+	}
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readAnswer(t, rest)
+	return response.StatusCode
+}
