@@ -40,7 +40,7 @@ const (
 )
 
 func startPair(plan Plan, peer, profile string, s setup) (*pair, error) {
-	if err := checkFiles(s.conns); err != nil {
+	if err := CheckFiles(s.conns + spareFiles); err != nil {
 		return nil, err
 	}
 	p := &pair{plan: plan, conns: s.conns, mute: s.mute, rooms: max(s.rooms, 1), size: s.size}
@@ -86,16 +86,16 @@ func (p *pair) start(peer, profile string, s setup) (err error) {
 	}, nil)
 }
 
-// checkFiles fails when a process may not open a file for each connection.
-func checkFiles(conns int) error {
+// CheckFiles fails when a process may not open that many files.
+func CheckFiles(need int) error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
 	limit.Cur = limit.Max
 	_ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) // the processes do so too
-	if need := uint64(conns + spareFiles); limit.Max < need {
-		return fmt.Errorf("%d connections need %d open files in a process, the limit is %d: raise it (ulimit -Hn)", conns, need, limit.Max)
+	if limit.Max < uint64(need) {
+		return fmt.Errorf("%d open files are needed in a process, the limit is %d: raise it (ulimit -Hn)", need, limit.Max)
 	}
 	return nil
 }

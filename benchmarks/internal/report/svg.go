@@ -156,28 +156,43 @@ func (c *lineChart) svg() []byte {
 
 	var b strings.Builder
 	begin(&b, height, c.title)
-	for i := range 6 {
-		v := step * float64(i)
-		fmt.Fprintf(&b, `<path d="M%d %.1fH%d" stroke="%s"/><text x="%d" y="%.1f" text-anchor="end" font-size="11">%.3g</text>`+"\n",
-			left, atY(v), width-right, faint, left-6, atY(v)+4, v)
-	}
+	grid(&b, left, width-right, step, atY)
 	for _, p := range c.lines[0].points {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" font-size="11">%.0f</text>`+"\n", atX(p.x), height-bottom+18, p.x)
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="middle" font-size="12">%s</text>`+"\n", (left+width-right)/2, height-10, c.axis)
 	labels := spread(c.lines, atY)
 	for i, l := range c.lines {
-		c.draw(&b, l, dashes[i%len(dashes)], atX, atY)
+		l.draw(&b, dashes[i%len(dashes)], atX, atY)
+		for _, p := range l.points {
+			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", atX(p.x), atY(p.y), l.stroke())
+		}
 		fmt.Fprintf(&b, `<text x="%d" y="%.1f" font-size="12"%s>%s</text>`+"\n", width-right+10, labels[i]+4, weight(l.ours), l.label)
 	}
 	b.WriteString("</svg>\n")
 	return []byte(b.String())
 }
 
-func (c *lineChart) draw(b *strings.Builder, l line, dash string, atX, atY func(float64) float64) {
-	stroke, thickness := "#868e96", 1.5
+// grid draws five steps of the vertical axis.
+func grid(b *strings.Builder, left, right int, step float64, atY func(float64) float64) {
+	for i := range 6 {
+		v := step * float64(i)
+		fmt.Fprintf(b, `<path d="M%d %.1fH%d" stroke="%s"/><text x="%d" y="%.1f" text-anchor="end" font-size="11">%.6g</text>`+"\n",
+			left, atY(v), right, faint, left-6, atY(v)+4, v)
+	}
+}
+
+func (l *line) stroke() string {
 	if l.ours {
-		stroke, thickness = accent, 3
+		return accent
+	}
+	return "#868e96"
+}
+
+func (l *line) draw(b *strings.Builder, dash string, atX, atY func(float64) float64) {
+	thickness := 1.5
+	if l.ours {
+		thickness = 3
 	}
 	var path strings.Builder
 	for i, p := range l.points {
@@ -186,9 +201,8 @@ func (c *lineChart) draw(b *strings.Builder, l line, dash string, atX, atY func(
 			command = 'M'
 		}
 		fmt.Fprintf(&path, "%c%.1f %.1f", command, atX(p.x), atY(p.y))
-		fmt.Fprintf(b, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", atX(p.x), atY(p.y), stroke)
 	}
-	fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="%g" stroke-dasharray="%s"/>`+"\n", path.String(), stroke, thickness, dash)
+	fmt.Fprintf(b, `<path d="%s" fill="none" stroke="%s" stroke-width="%g" stroke-dasharray="%s"/>`+"\n", path.String(), l.stroke(), thickness, dash)
 }
 
 // spread returns the heights of the labels beside the last points, moved apart where they would overlap.

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/benchmarks/internal/histogram"
+)
+
+const (
+	slack     = 10      // percent, of memory and goroutines
+	heapSlack = 1 << 20 // bytes, where that is more
+)
+
+// A check is something that had to hold.
+type check struct {
+	name   string
+	ok     bool
+	detail string
+}
+
+// report writes the verdict. The server is closed.
+func (w *world) report(out io.Writer) error {
+	w.printSums(out)
+	failed := 0
+	for _, c := range w.checks() {
+		verdict := "PASS"
+		if !c.ok {
+			verdict = "FAIL"
+			failed++
+		}
+		fmt.Fprintf(out, "%s  %s: %s\n", verdict, c.name, c.detail)
+	}
+	if len(w.book.first) > 0 {
+		fmt.Fprintf(out, "\nThe first of %d faults:\n  %s\n", w.book.faults, strings.Join(w.book.first, "\n  "))
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d checks failed", failed)
+	}
+	return nil
+}
+
+// printSums says what happened in all phases together.
+func (w *world) printSums(out io.Writer) {
+	b := w.book
+	var ended, suffered []string
+	for _, reason := range []wspulse.DisconnectReason{wspulse.DisconnectNormal, wspulse.DisconnectKick,
+		wspulse.DisconnectGraceExpired, wspulse.DisconnectServerClose, wspulse.DisconnectDuplicate} {
+		ended = append(ended, fmt.Sprintf("%s %d", reason, b.reasons[reason].Load()))
+	}
+	for i, a := range ailments {
+		suffered = append(suffered, fmt.Sprintf("%s %d", a.name, w.ward.suffered[i].Load()))
+	}
+	fmt.Fprintf(out, "\n%d TCP connections, %d sessions (%s), %d resumes, %d pong timeouts\n",
+		w.host.accepted.Load(), b.opened.Load(), strings.Join(ended, ", "), b.resumed.Load(), b.pongTimeouts.Load())
+	fmt.Fprintf(out, "ailments: %s\n\n", strings.Join(suffered, ", "))
+}
+
+func (w *world) checks() []check {
+	return []check{
+		w.conserved(), w.inOrder(), w.healthyHeard(), w.sessionsEnded(), w.unhurt(),
+		w.heap("heap after all have gone", w.left), w.heap("heap after Server.Close", w.closed),
+		within("goroutines after all have gone", w.left.goroutines, w.bare.goroutines, w.bare.goroutines*slack/100),
+		within("goroutines after Server.Close", w.closed.goroutines, w.bare.goroutines-hostGoroutines, 0),
+		within("sockets after all have gone", w.left.sockets, w.bare.sockets, 0),
+		within("sockets after Server.Close", w.closed.sockets, w.bare.sockets-hostSockets, 0),
+		w.everythingTried(),
+		{"nothing else", w.book.faults == 0, fmt.Sprintf("%d faults", w.book.faults)},
+	}
+}
+
+// conserved: what was accepted for a peer has been delivered or dropped.
+func (w *world) conserved() check {
+	var in, out, delivered, dropped int64
+	var wrong []string
+	for id, a := range w.book.accounts {
+		taken, sent, lost := a.accepted.Load()+a.refused.Load()+a.broadcasts, a.sent.Load(), a.dropped.Load()
+		if taken != sent+lost {
+			wrong = append(wrong, fmt.Sprintf("%s: %d taken, %d delivered, %d dropped", id, taken, sent, lost))
+		}
+		in, out, delivered, dropped = in+taken, out+sent+lost, delivered+sent, dropped+lost
+	}
+	return verdict("frames taken = delivered + dropped, for each peer", wrong, "%d = %d + %d", in, delivered, dropped)
+}
+
+// inOrder: frames come in order, and those that are missing in the middle were dropped. Numbers that come twice are faults.
+func (w *world) inOrder() check {
+	var received, gaps int64
+	var wrong []string
+	for id, a := range w.book.accounts {
+		if a.gaps.Load() > a.dropped.Load() || a.received.Load() > a.sent.Load() {
+			wrong = append(wrong, fmt.Sprintf("%s: %d delivered, %d heard, %d missing, %d dropped",
+				id, a.sent.Load(), a.received.Load(), a.gaps.Load(), a.dropped.Load()))
+		}
+		received, gaps = received+a.received.Load(), gaps+a.gaps.Load()
+	}
+	return verdict("no gap without FrameDropped", wrong, "%d frames heard, %d missing in the middle", received, gaps)
+}
+
+// healthyHeard: healthy peers have heard everything.
+func (w *world) healthyHeard() check {
+	var received int64
+	var wrong []string
+	for id, a := range w.book.accounts {
+		if a.sick {
+			continue
+		}
+		if a.gaps.Load() > 0 || a.dropped.Load() > 0 || a.received.Load() != a.sent.Load() {
+			wrong = append(wrong, fmt.Sprintf("%s: %d delivered, %d heard, %d missing, %d dropped",
+				id, a.sent.Load(), a.received.Load(), a.gaps.Load(), a.dropped.Load()))
+		}
+		received += a.received.Load()
+	}
+	return verdict("healthy peers heard every frame", wrong, "%d", received)
+}
+
+// verdict is a check that nothing is wrong.
+func verdict(name string, wrong []string, format string, args ...any) check {
+	detail := fmt.Sprintf(format, args...)
+	if len(wrong) > 0 {
+		detail += fmt.Sprintf("; %d are wrong: %s", len(wrong), strings.Join(wrong[:min(len(wrong), 3)], "; "))
+	}
+	return check{name, len(wrong) == 0, detail}
+}
+
+func (w *world) sessionsEnded() check {
+	b, h := w.book, w.host
+	ok := b.opened.Load() == b.closed.Load() && b.opened.Load() == h.ended.Load() && b.resumed.Load() == h.restored.Load() &&
+		b.roomsOpened.Load() == b.roomsClosed.Load() && h.suspended.Load() == 0
+	return check{"sessions and rooms opened = closed", ok, fmt.Sprintf(
+		"%d opened, %d closed, %d OnDisconnect; %d resumed, %d OnTransportRestore; %d rooms created, %d destroyed; %d suspended",
+		b.opened.Load(), b.closed.Load(), h.ended.Load(), b.resumed.Load(), h.restored.Load(),
+		b.roomsOpened.Load(), b.roomsClosed.Load(), h.suspended.Load())}
+}
+
+// unhurt: sick peers do not delay what healthy ones get.
+func (w *world) unhurt() check {
+	alone, among := w.baseline.Quantile(0.99), w.faults.Quantile(0.99)
+	limit := max(2*alone, alone+w.plan.harm)
+	return check{"p99 of delivery to healthy peers", among > 0 && among <= limit, fmt.Sprintf(
+		"%s beside sick ones, %s alone; at most %v (%.0f %% and %.0f %% of the machine idle)", quantiles(&w.faults), quantiles(&w.baseline),
+		round(limit), 100*w.table.idle(faultsToo), 100*w.table.idle(healthyAlone))}
+}
+
+func quantiles(h *histogram.Histogram) string {
+	return fmt.Sprintf("%v (p50 %v)", round(h.Quantile(0.99)), round(h.Quantile(0.5)))
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+func (w *world) heap(name string, u usage) check {
+	return check{name, u.heap <= w.start.heap+max(w.start.heap*slack/100, heapSlack),
+		fmt.Sprintf("%.2f MiB, %.2f at the start", mebibytes(u.heap), mebibytes(w.start.heap))}
+}
+
+func within(name string, got, want, slack int) check {
+	return check{name, got <= want+slack, fmt.Sprintf("%d, expected %d", got, want)}
+}
+
+// everythingTried: a run in which nothing happened proves nothing.
+func (w *world) everythingTried() check {
+	b := w.book
+	seen := map[string]int64{"resumes": b.resumed.Load(), "dropped frames": b.dropped.Load()}
+	for _, reason := range []wspulse.DisconnectReason{wspulse.DisconnectKick, wspulse.DisconnectGraceExpired, wspulse.DisconnectDuplicate} {
+		seen["sessions ended as "+string(reason)] = b.reasons[reason].Load()
+	}
+	if w.plan.length > 10*w.plan.pong {
+		seen["pong timeouts"] = b.pongTimeouts.Load()
+	}
+	for i, a := range ailments {
+		seen[a.name] = w.ward.suffered[i].Load()
+	}
+	var missing []string
+	for what, n := range seen {
+		if n == 0 {
+			missing = append(missing, what)
+		}
+	}
+	return verdict("everything was tried", missing, "%d things", len(seen))
+}
