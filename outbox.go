@@ -108,7 +108,7 @@ func (o *outbox) makeRoom(f *wire.Frame) (lost int, full error) {
 	}
 	freed := 0
 	for err := o.full(f); err != nil; err = o.full(f) {
-		if full = err; lost > 0 && (err == ErrSendBufferFull || freed >= len(f.Bytes)) {
+		if full = err; lost > 0 && (errors.Is(err, ErrSendBufferFull) || freed >= len(f.Bytes)) {
 			break
 		}
 		freed += len(o.pop().Bytes)

@@ -136,19 +136,20 @@ func (r *Reader) Next() (Opcode, []byte, error) {
 
 // release forgets the message before, and gives back its memory.
 func (r *Reader) release() {
-	r.message, r.inflated = r.message.release(), r.inflated.release()
+	r.message.release()
+	r.inflated.release()
+	r.message, r.inflated = nil, nil
 	r.valid, r.empty, r.deflated = 0, 0, false
 	r.begun, r.told = r.r < r.w, false
 }
 
-// release gives a payload back, and returns nil.
-func (p *payload) release() *payload {
+// release gives a payload back, if there is one.
+func (p *payload) release() {
 	if p == nil || cap(p.data) > maxPooled {
-		return nil
+		return
 	}
 	p.data = p.data[:0]
 	payloads.Put(p)
-	return nil
 }
 
 // inflate returns what a compressed message inflates to.
