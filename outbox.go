@@ -87,12 +87,13 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, full error) {
 	o.mu.Lock()
 	defer o.unlock()
 	for _, f := range frames {
-		if n, err := o.makeRoom(f); err != nil {
-			lost, full = lost+n, err
-		}
-		if o.bound.check(0, 0, f) == nil {
+		err := o.full(f)
+		if err == nil {
 			o.add(f)
+			continue
 		}
+		full = err
+		lost += o.replace(f)
 	}
 	if o.queue.len() == 0 {
 		return nil, lost, full
@@ -100,21 +101,17 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, full error) {
 	return o.wake(), lost, full
 }
 
-// makeRoom drops what f takes the place of: f itself if it is larger than all the room there is, or else the oldest frames.
-// No more than that: what was put back may be over the bound, and stays.
-func (o *outbox) makeRoom(f *wire.Frame) (lost int, full error) {
-	if err := o.bound.check(0, 0, f); err != nil {
-		return 1, err
+// replace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all the room
+// there is. It drops no more than f takes up: what was put back may be over the bound, and stays.
+func (o *outbox) replace(f *wire.Frame) (lost int) {
+	if o.bound.bytes > 0 && len(f.Bytes) > o.bound.bytes {
+		return 1
 	}
-	freed := 0
-	for err := o.full(f); err != nil; err = o.full(f) {
-		if full = err; lost > 0 && (errors.Is(err, ErrSendBufferFull) || freed >= len(f.Bytes)) {
-			break
-		}
+	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.bound.bytes > 0 && o.full(f) != nil; lost++ {
 		freed += len(o.pop().Bytes)
-		lost++
 	}
-	return lost, full
+	o.add(f)
+	return lost
 }
 
 // shrink drops the oldest frames until no more than that many bytes are queued, and says how many it dropped.

@@ -109,7 +109,12 @@ func (b *Batch) flushTo(w io.Writer) (sent int, err error) {
 }
 
 // bytes returns what goes on the wire for frame i.
-func (b *Batch) bytes(i int) []byte { return b.frames[i].onWire(b.deflate) }
+func (b *Batch) bytes(i int) []byte {
+	if b.deflate {
+		return b.frames[i].compressed()
+	}
+	return b.frames[i].Bytes
+}
 
 // write writes p, which holds whole frames from number sent on, and returns how many frames have been accepted then.
 func (b *Batch) write(w io.Writer, p []byte, sent int) (int, error) {

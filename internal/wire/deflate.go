@@ -47,15 +47,12 @@ type deflated struct {
 	bytes []byte
 }
 
-// onWire returns what goes on the wire to a peer that takes compressed messages, or to one that does not.
-func (f *Frame) onWire(deflate bool) []byte {
-	if !deflate || f.deflated == nil {
+// compressed returns what goes on the wire to a peer that takes compressed messages.
+func (f *Frame) compressed() []byte {
+	d := f.deflated
+	if d == nil {
 		return f.Bytes
 	}
-	return f.deflated.of(f)
-}
-
-func (d *deflated) of(f *Frame) []byte {
 	d.once.Do(func() { d.bytes = d.by.compress(f) })
 	return d.bytes
 }
