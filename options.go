@@ -324,9 +324,10 @@ func WithMemoryBudget(n int64) ServerOption {
 
 // WithCompression lets peers negotiate permessage-deflate (RFC 7692), without context takeover: each message is compressed
 // by itself, once for all members of a room. level is that of compress/flate, from 1 (fastest) to 9; messages of less than
-// threshold bytes go out as they are. WithMaxMessageSize bounds what a peer's message inflates to. Danger: compression
-// costs CPU time, some 6 to 30 microseconds for each KiB of a message; and whoever sees the length of encrypted messages that mix secrets with
-// what an attacker chooses can guess the secrets. Default: off. level must be in [1, 9], threshold not negative.
+// threshold bytes go out as they are. WithMaxMessageSize bounds what a peer's message inflates to. Danger: it costs
+// CPU time, some 6 to 30 microseconds for each KiB of a message; and whoever sees the length of encrypted messages that
+// mix secrets with what an attacker chooses can guess the secrets. Default: off. level must be in [1, 9], threshold not
+// negative.
 func WithCompression(level, threshold int) ServerOption {
 	if level < 1 || level > 9 {
 		panic(fmt.Sprintf("wspulse: WithCompression: level %d is not in [1, 9]", level))
