@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -61,6 +62,7 @@ type link struct {
 	nextPing time.Time
 
 	gate     gate
+	owed     atomic.Int64  // pings that no pong has come for
 	readDone chan struct{} // closed by readPump when it has ended
 
 	// Owned by readPump; the last two are read-only once readDone is closed.
@@ -108,7 +110,9 @@ func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connecti
 func (l *link) run(name string, opening func(Connection)) {
 	defer l.gate.leave()
 	if opening != nil {
+		start := time.Now()
 		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
+		l.received.credit(l.hub.cfg.messageRate, time.Since(start))
 	}
 }
 
@@ -152,6 +156,9 @@ func (l *link) readNext() error {
 	if err != nil {
 		return err
 	}
+	if !l.reader.Gathering() {
+		l.messageDone()
+	}
 	if err := l.checkRate(opcode); err != nil {
 		return err
 	}
@@ -164,7 +171,6 @@ func (l *link) readNext() error {
 	case wire.OpClose:
 		return closeError(data)
 	default: // a message
-		l.messageDone()
 		return l.receive(data)
 	}
 }
@@ -212,7 +218,9 @@ func (l *link) receive(data []byte) (err error) {
 	}
 	l.malformed = 0
 	cfg.onMessage(s, f)
-	l.stalled += time.Since(start)
+	took := time.Since(start)
+	l.received.credit(cfg.messageRate, took)
+	l.stalled += took
 	if l.stalled >= stallStep {
 		l.deadline = l.deadline.Add(l.stalled)
 		l.stalled = 0
@@ -264,7 +272,9 @@ func (l *link) explain(err error) error {
 		return l.explain(&LimitError{LimitMessageTime, websocket.ClosePolicyViolation, fmt.Sprintf("a message took longer than %v", d)})
 	case errors.As(err, &exceeded):
 		l.farewell = wire.Close(exceeded.Code, exceeded.Reason)
-		l.hub.limitReached(exceeded.Limit, l.session.RoomID(), l.session.id, zap.Stringer("remoteAddr", l.socket.RemoteAddr()))
+		if !l.session.ended() {
+			l.hub.limitReached(exceeded.Limit, l.session.RoomID(), l.session.id, zap.Stringer("remoteAddr", l.socket.RemoteAddr()))
+		}
 		return err
 	case isTimeout(err):
 		if !l.session.ended() {

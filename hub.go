@@ -210,6 +210,7 @@ func (h *hub) ping(now time.Time) {
 		}
 		l.nextPing = now.Add(h.cfg.pingPeriod)
 		h.beats.MoveToBack(l.beat)
+		l.owed.Add(1)
 		l.session.outbox.signal(l, pingFrame).start()
 	}
 }

@@ -110,12 +110,20 @@ type rate struct {
 
 // A meter is the state of a rate for one link.
 type meter struct {
-	used float64 // tokens
-	at   time.Time
+	used  float64 // tokens
+	at    time.Time
+	spare float64 // tokens for what waited while a callback ran
 }
+
+// credit lets the peer send, beyond its rate, what it was due to send while a callback of that duration ran.
+func (m *meter) credit(r rate, d time.Duration) { m.spare += d.Seconds() * r.perSecond }
 
 // take says whether there is a token left.
 func (m *meter) take(r rate, now time.Time) bool {
+	if m.spare >= 1 {
+		m.spare--
+		return true
+	}
 	m.used = max(0, m.used-now.Sub(m.at).Seconds()*r.perSecond)
 	m.at = now
 	if m.used+1 > r.burst {
@@ -125,19 +133,21 @@ func (m *meter) take(r rate, now time.Time) bool {
 	return true
 }
 
-// checkRate ends a transport whose peer sends more than it may. A pong that answers a ping is free.
+// checkRate ends a transport whose peer sends more than it may. A close frame is free, and so is a pong that answers a ping.
 func (l *link) checkRate(opcode wire.Opcode) error {
-	cfg := l.hub.cfg
-	if cfg.messageRate.burst == 0 {
+	r := l.hub.cfg.messageRate
+	if r.burst == 0 || opcode == wire.OpClose {
 		return nil
 	}
-	now := time.Now()
-	answers := opcode == wire.OpPong && l.deadline.Sub(now) <= cfg.pongWait-cfg.pingPeriod/2
-	if answers || l.received.take(cfg.messageRate, now) {
+	if opcode == wire.OpPong && l.owed.Load() > 0 {
+		l.owed.Add(-1)
+		return nil
+	}
+	if l.received.take(r, time.Now()) {
 		return nil
 	}
 	return &LimitError{LimitMessageRate, websocket.ClosePolicyViolation,
-		fmt.Sprintf("more than %v messages a second, after a burst of %v", cfg.messageRate.perSecond, cfg.messageRate.burst)}
+		fmt.Sprintf("more than %v messages a second, after a burst of %.0f", r.perSecond, r.burst)}
 }
 
 // checkMalformed ends a transport whose peer sends nothing but malformed messages.
@@ -192,6 +202,9 @@ func (h *hub) reclaim() {
 		if n := s.outbox.size(); n > 0 {
 			debtors = append(debtors, debtor{s, n})
 		}
+	}
+	if len(debtors) == 0 {
+		return
 	}
 	slices.SortFunc(debtors, func(a, b debtor) int { return cmp.Compare(b.bytes, a.bytes) })
 	level, excess := 0, int(over+h.cfg.memoryBudget/8)

@@ -165,7 +165,7 @@ func WithMaxMessageSize(n int64) ServerOption {
 }
 
 // WithSendBufferSize sets how many frames a session queues, connected or suspended. A full buffer refuses a Send and
-// loses its oldest frame to a Broadcast. Default 256. Must be in [1, 4096]. Each slot costs 8 bytes for each session.
+// loses its oldest frame to a Broadcast. Default 256. Must be in [1, 4096]. A frame that is queued costs 8 bytes for each session.
 func WithSendBufferSize(n int) ServerOption {
 	if n < 1 || n > maxSendBufferSize {
 		panic(fmt.Sprintf("wspulse: WithSendBufferSize: %d is not in [1, %d]", n, maxSendBufferSize))
@@ -240,7 +240,8 @@ func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 }
 
 // WithMaxConnections sets how many sessions there may be, suspended ones included. A request for one more is answered 503
-// with Retry-After, after ConnectFunc and before the upgrade; one that resumes or replaces a session is not. Danger: anybody
+// with Retry-After, after ConnectFunc and before the upgrade; one that resumes or replaces a session is not. What
+// has ended may keep its socket for writeWait and a second. Danger: anybody
 // who can connect can use up the whole number; see [WithConnectionLimit]. Default 0: no limit. Must not be negative.
 func WithMaxConnections(n int) ServerOption {
 	notNegative("WithMaxConnections", n)
@@ -263,8 +264,8 @@ func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
 }
 
 // WithMessageRate sets how many messages a peer may send: perSecond in the long run, and burst of them at once. Pings count
-// as messages, and pongs that answer none of the server's. One more ends the transport with close code 1008 and a [*LimitError]. The count begins anew with
-// each WebSocket. Danger: a peer whose messages were held up on the way sends them as a burst; be generous. Default: no
+// as messages, and pongs that answer none of the server's. One more ends the transport with close code 1008 and a [*LimitError]. Close frames do not, and what waited while
+// a callback ran is not held against the peer. The count begins anew with each WebSocket. Danger: a peer whose messages were held up on the way sends them as a burst; be generous. Default: no
 // limit. perSecond must be positive and finite, burst at least 1.
 func WithMessageRate(perSecond float64, burst int) ServerOption {
 	if !(perSecond > 0 && perSecond <= math.MaxFloat64) {
@@ -315,7 +316,9 @@ func WithSendBufferBytes(n int) ServerOption {
 
 // WithMemoryBudget sets how many bytes may be queued for all sessions together, headers included. A frame that waits in many
 // queues counts in each. When there are more, the largest queues lose their oldest frames until an eighth of the budget is
-// free; FrameDropped counts them. It is enforced a moment after the frame that was too much. Danger: a Broadcast to a large
+// free; FrameDropped counts them. It is enforced a moment after the frame that was too much. What write
+// pumps have taken, up to 64 KiB or one larger frame for each peer that does not read, and what a session that has ended
+// still writes, does not count. Danger: a Broadcast to a large
 // room counts its frame once for each member until their write pumps have taken it. Default 0: no limit. Must not be negative.
 func WithMemoryBudget(n int64) ServerOption {
 	notNegative("WithMemoryBudget", n)

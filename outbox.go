@@ -49,9 +49,13 @@ var errTooManyBytes = errors.New("wspulse: too many bytes queued")
 
 // unlock tells the server's total what has changed.
 func (o *outbox) unlock() {
-	if o.bound.total != nil && o.settled != o.bytes {
-		o.bound.total.Add(int64(o.bytes - o.settled))
-		o.settled = o.bytes
+	if o.bound.total != nil {
+		bytes := o.bytes
+		if o.closed { // nobody can make room here any more
+			bytes = 0
+		}
+		o.bound.total.Add(int64(bytes - o.settled))
+		o.settled = bytes
 	}
 	o.mu.Unlock()
 }
@@ -107,7 +111,7 @@ func (o *outbox) replace(f *wire.Frame) (lost int) {
 	if o.bound.bytes > 0 && len(f.Bytes) > o.bound.bytes {
 		return 1
 	}
-	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.bound.bytes > 0 && o.full(f) != nil; lost++ {
+	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.bound.bytes > 0 && o.bytes+len(f.Bytes) > o.bound.bytes; lost++ {
 		freed += len(o.pop().Bytes)
 	}
 	o.add(f)

@@ -29,7 +29,7 @@ import (
 // take effect in the order in which it made them.
 type Server interface {
 	// ServeHTTP runs ConnectFunc and upgrades the request. It answers 401 to an error from ConnectFunc, 500 to a panic
-	// in it, 403 to a refused origin, 400 to a request that is no upgrade, 503 after Close, and 503 or 429 with
+	// in it or in another function that looks at the request, 403 to a refused origin, 400 to a request that is no upgrade, 503 after Close, and 503 or 429 with
 	// Retry-After to one that is over a limit.
 	http.Handler
 
@@ -83,7 +83,7 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	if s.cfg.handshakeTimeout > 0 {
-		ctx, cancel := context.WithTimeout(r.Context(), s.cfg.handshakeTimeout)
+		ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.handshakeTimeout, errHandshakeTime)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
@@ -110,6 +110,8 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.hub.register(guest.roomID, guest.connectionID, place, l)
 }
 
+var errHandshakeTime = errors.New("wspulse: the handshake took too long")
+
 // A guest is who a request is from.
 type guest struct {
 	roomID, connectionID string
@@ -125,7 +127,7 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (g guest, ok b
 	switch {
 	case !s.hub.contain("ConnectFunc", "", func() { g.roomID, g.connectionID, err = s.cfg.connect(r) }):
 		answer(w, http.StatusInternalServerError)
-	case s.cfg.handshakeTimeout > 0 && r.Context().Err() != nil:
+	case errors.Is(context.Cause(r.Context()), errHandshakeTime):
 		s.busy(w, r, LimitHandshakeTime)
 	case err != nil:
 		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
@@ -152,7 +154,10 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request, start time.Time
 	}
 	wait := s.cfg.writeWait
 	if s.cfg.handshakeTimeout > 0 {
-		wait = min(wait, s.cfg.handshakeTimeout-time.Since(start))
+		if wait = min(wait, s.cfg.handshakeTimeout-time.Since(start)); wait <= 0 {
+			s.busy(w, r, LimitHandshakeTime)
+			return nil, false
+		}
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -275,11 +275,9 @@ func TestNewServer_LastOptionCounts(t *testing.T) {
 	})
 }
 
-// A ResponseWriter that does not give its connection away, such as that of HTTP/2, answers 500.
-func TestUpgrade_WithoutHijacker(t *testing.T) {
-	server := wspulse.NewServer(func(*http.Request) (string, string, error) { return "r", "", nil })
-	defer server.Close()
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
+// recordUpgrade hands an upgrade request to a server, over a ResponseWriter that does not give its connection away.
+func recordUpgrade(server wspulse.Server) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "/?room=r&id=alice", nil)
 	for key, value := range map[string]string{
 		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 	} {
@@ -287,7 +285,14 @@ func TestUpgrade_WithoutHijacker(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	server.ServeHTTP(w, r)
-	if w.Code != http.StatusInternalServerError || len(server.GetConnections("r")) != 0 {
+	return w
+}
+
+// A ResponseWriter that does not give its connection away, such as that of HTTP/2, answers 500.
+func TestUpgrade_WithoutHijacker(t *testing.T) {
+	server := wspulse.NewServer(fromQuery)
+	defer server.Close()
+	if w := recordUpgrade(server); w.Code != http.StatusInternalServerError || len(server.GetConnections("r")) != 0 {
 		t.Errorf("status %d, %d members", w.Code, len(server.GetConnections("r")))
 	}
 }

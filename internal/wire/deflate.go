@@ -123,7 +123,10 @@ func (t *tailed) Read(p []byte) (n int, err error) {
 // inflate appends what data inflates to to dst, up to limit bytes. Errors: ErrTooLarge, *Violation.
 func inflate(dst, data []byte, limit int64) ([]byte, error) {
 	z := inflaters.Get().(*inflater)
-	defer inflaters.Put(z)
+	defer func() {
+		z.src = tailed{}
+		inflaters.Put(z)
+	}()
 	z.src = tailed{data, inflateTail}
 	if err := z.flate.(flate.Resetter).Reset(&z.src, nil); err != nil {
 		return dst, err

@@ -48,7 +48,6 @@ func hasToken(lists []string, token string) bool {
 		for element := range strings.SplitSeq(list, ",") {
 			element = strings.Trim(element, " \t")
 			if len(element) == len(token) && strings.EqualFold(element, token) { // as long: no letters beyond ASCII
-
 				return true
 			}
 		}
@@ -79,7 +78,7 @@ func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions s
 		_, err = conn.Write(response(r.Header["Sec-Websocket-Key"][0], extensions))
 	}
 	if err != nil {
-		_ = conn.Close()
+		(&Socket{Conn: conn}).Abort()
 		return nil, err
 	}
 	return early, nil

@@ -70,7 +70,7 @@ const (
 // A Reader takes the frames of a client apart, by the letter of RFC 6455. It belongs to one goroutine at a time.
 type Reader struct {
 	Inflate bool   // the peer may send compressed messages (RFC 7692)
-	Partial func() // called once for a message of which a part has come, when the rest has not; nil is nothing
+	Partial func() // called once for what Next returns next when a part of it has come and the rest has not; nil is nothing
 
 	src   io.Reader
 	limit int64  // of a message, in bytes
@@ -133,6 +133,9 @@ func (r *Reader) Next() (Opcode, []byte, error) {
 		return opcode, data, err
 	}
 }
+
+// Gathering says that a message is under way, of which the first frame has come and not the last.
+func (r *Reader) Gathering() bool { return r.opcode != 0 }
 
 // release forgets the message before, and gives back its memory.
 func (r *Reader) release() {
