@@ -52,7 +52,7 @@ type link struct {
 	session *session
 	hub     *hub
 	socket  wire.Socket
-	pump    func() // writePump, so that starting it allocates nothing
+	pump    func() // writePump by itself, so that starting it allocates nothing
 	deflate bool   // the peer takes compressed messages
 
 	writeBy time.Time // deadline of writing that was set last; owned by the running write pump
@@ -80,13 +80,13 @@ type link struct {
 func newLink(h *hub, conn net.Conn, early []byte, deflate bool) *link {
 	l := &link{
 		hub:      h,
-		socket:   wire.Socket{Conn: conn},
+		socket:   wire.NewSocket(conn),
 		reader:   wire.NewReader(conn, early, h.cfg.readBufferSize, h.cfg.maxMessageSize),
 		deflate:  deflate,
 		gate:     gate{left: make(chan struct{})},
 		readDone: make(chan struct{}),
 	}
-	l.pump = l.writePump
+	l.pump = func() { l.writePump(nil) }
 	l.reader.Inflate = deflate
 	if h.cfg.messageTimeout > 0 {
 		l.reader.Partial = l.messageBegun
@@ -298,31 +298,37 @@ func (l *link) start() {
 
 // writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the link
 // has ended, it sees to it that the link departs and the socket is closed.
-func (l *link) writePump() {
-	if over := l.work(); !over {
+func (l *link) writePump(c *convoy) {
+	if over := l.work(c); !over {
 		return
 	}
 	_ = l.socket.Close()
 	l.hub.links.Done()
 }
 
-func (l *link) work() (over bool) {
+func (l *link) work(c *convoy) (over bool) {
 	batch := l.hub.batches.Get(l.deflate)
 	defer l.hub.batches.Put(batch)
-	for {
+	for first := true; ; first = false {
 		switch l.session.outbox.take(batch) {
 		case taskNothing:
 			return false
 		case taskWrite:
+			if !first { // a busy link does not hold the others up
+				c.passOn()
+			}
 			l.allowWrite()
-			if err := l.writeBatch(batch); err != nil {
+			if err := l.writeBatch(batch, c.writer(l)); err != nil {
+				c.passOn()
 				l.writeFailed(err)
 				return true
 			}
 		case taskLeave:
+			c.passOn()
 			l.leave()
 			return true
 		case taskFinish:
+			c.passOn()
 			l.finish(batch)
 			return true
 		}
@@ -386,13 +392,13 @@ func (l *link) finish(batch *wire.Batch) {
 	var err error
 	for err == nil && s.ending.flush && s.outbox.flush(batch) {
 		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
-		err = l.writeBatch(batch)
+		err = l.writeBatch(batch, l.socket.Conn)
 	}
 	s.discard()
 	if err == nil {
 		batch.AddControl(s.ending.closeFrame)
 		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
-		err = l.writeBatch(batch)
+		err = l.writeBatch(batch, l.socket.Conn)
 	}
 	if err == nil {
 		grace := time.NewTimer(closeGrace)
@@ -427,10 +433,10 @@ func (l *link) allowWrite() {
 
 // writeBatch writes and empties a batch. Frames that the socket did not accept whole go back to the queue, for the next
 // link.
-func (l *link) writeBatch(batch *wire.Batch) error {
+func (l *link) writeBatch(batch *wire.Batch, w io.Writer) error {
 	defer batch.Reset()
 	s, cfg := l.session, l.hub.cfg
-	sent, err := batch.FlushTo(l.socket.Conn)
+	sent, err := batch.FlushTo(w)
 	messages := batch.Messages()
 	for _, f := range messages[:sent] {
 		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)

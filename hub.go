@@ -26,7 +26,8 @@ type hub struct {
 	cfg     *serverConfig
 	limited *zap.Logger // one line a second for each message
 	batches *wire.BatchPool
-	bound   bound // of all queues
+	bound   bound     // of all queues
+	convoys sync.Pool // of empty *convoy
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
@@ -329,9 +330,11 @@ func (h *hub) together(turn []request) (n int) {
 }
 
 func (h *hub) fanOut(r *room, frames []*wire.Frame) {
+	var pumps *convoy
 	for _, s := range r.members {
-		s.push(frames)
+		pumps = pumps.add(s.push(frames))
 	}
+	pumps.leave()
 	if len(r.members) > 0 {
 		for _, f := range frames {
 			h.cfg.metrics.MessageBroadcast(r.id, f.Size, len(r.members))

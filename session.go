@@ -116,14 +116,15 @@ func (s *session) offer(f *wire.Frame) error {
 	return err
 }
 
-// push queues frames, at the cost of the oldest ones if the queue is full. Hub.
-func (s *session) push(frames []*wire.Frame) {
+// push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to be
+// started. Hub.
+func (s *session) push(frames []*wire.Frame) *link {
 	l, lost, full := s.outbox.push(frames)
 	if errors.Is(full, errTooManyBytes) {
 		s.tooManyBytes()
 	}
 	s.dropped(lost)
-	l.start()
+	return l
 }
 
 func (s *session) tooManyBytes() {

@@ -3,11 +3,24 @@ package wire
 import (
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
 // Socket is the net.Conn under a link. One goroutine reads it and one writes it; both ways of closing go round the writer.
-type Socket struct{ net.Conn }
+type Socket struct {
+	net.Conn
+	raw syscall.RawConn // for an Eager; nil where there is none
+}
+
+// NewSocket returns the socket of a connection.
+func NewSocket(conn net.Conn) Socket {
+	s := Socket{Conn: conn}
+	if tcp, ok := conn.(*net.TCPConn); ok && canWriteOnce {
+		s.raw, _ = tcp.SyscallConn()
+	}
+	return s
+}
 
 // Part writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
 // peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather than a

@@ -1,0 +1,96 @@
+package wspulse
+
+import (
+	"io"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// convoySize is how many write pumps a fan-out starts on one goroutine.
+const convoySize = 16
+
+// A convoy is links whose write pumps run in turn on one goroutine: starting one for each costs a tenth of a small write. A pump
+// that may have to wait passes the others on first, so nobody waits for another's peer. A nil convoy is a pump by itself.
+type convoy struct {
+	hub   *hub
+	links []*link
+	at    int // the one whose pump runs
+	eager wire.Eager
+	start func() // run, so that starting it allocates nothing
+}
+
+// newConvoy returns an empty one, from the pool.
+func (h *hub) newConvoy() *convoy {
+	if c, ok := h.convoys.Get().(*convoy); ok {
+		return c
+	}
+	c := &convoy{hub: h, links: make([]*link, 0, convoySize)}
+	c.start = c.run
+	return c
+}
+
+// add adds a link, if there is one, and returns the convoy for the next.
+func (c *convoy) add(l *link) *convoy {
+	if l == nil {
+		return c
+	}
+	if c == nil {
+		c = l.hub.newConvoy()
+	}
+	c.links = append(c.links, l)
+	if len(c.links) < convoySize {
+		return c
+	}
+	go c.start()
+	return nil
+}
+
+// leave starts a convoy that is not full.
+func (c *convoy) leave() {
+	if c != nil {
+		go c.start()
+	}
+}
+
+func (c *convoy) run() {
+	for c.at = 0; c.at < len(c.links); c.at++ {
+		c.links[c.at].writePump(c)
+	}
+	clear(c.links)
+	c.links = c.links[:0]
+	c.hub.convoys.Put(c)
+}
+
+// passOn gives the links behind the one whose pump runs to another goroutine.
+func (c *convoy) passOn() {
+	if c.last() {
+		return
+	}
+	next := c.hub.newConvoy()
+	next.links = append(next.links, c.links[c.at+1:]...)
+	clear(c.links[c.at+1:])
+	c.links = c.links[:c.at+1]
+	go next.start()
+}
+
+func (c *convoy) last() bool { return c == nil || c.at == len(c.links)-1 }
+
+// writer returns what the pump that runs, that of l, writes to.
+func (c *convoy) writer(l *link) io.Writer {
+	if c.last() {
+		return l.socket.Conn
+	}
+	return c
+}
+
+// Write writes what the socket takes at once, and passes the others on before it waits with the rest.
+func (c *convoy) Write(p []byte) (int, error) {
+	s := &c.links[c.at].socket
+	n, err := c.eager.Write(s, p)
+	if n == len(p) || err != nil {
+		return n, err
+	}
+	c.passOn()
+	m, err := s.Conn.Write(p[n:])
+	return n + m, err
+}
