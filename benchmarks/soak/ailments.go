@@ -82,30 +82,35 @@ func (p *sickPeer) throttle() {
 	p.with(p.directions(wstest.Faults{Throttle: rate, Window: tightWindow}))
 }
 
-// blackHole vanishes without a word. The server has to find out.
-func (p *sickPeer) blackHole() {
+// vanish connects, and loses the network after a while without a word. It returns nil where it could not connect.
+func (p *sickPeer) vanish() *link {
 	l := p.dialWell()
 	if l == nil {
-		return
+		return nil
 	}
 	p.stay(l, p.between(0, p.ward.plan.window/3))
 	up, down := p.directions(wstest.Faults{BlackHole: true})
 	l.network.Upstream(up)
 	l.network.Downstream(down)
+	return l
+}
+
+// blackHole vanishes. The server has to find out.
+func (p *sickPeer) blackHole() {
+	l := p.vanish()
+	if l == nil {
+		return
+	}
 	p.stay(l, p.ward.plan.pong+p.ward.plan.ping)
 	p.part(l)
 }
 
 // gap loses the network for less than the server's patience.
 func (p *sickPeer) gap() {
-	l := p.dialWell()
+	l := p.vanish()
 	if l == nil {
 		return
 	}
-	p.stay(l, p.between(0, p.ward.plan.window/3))
-	up, down := p.directions(wstest.Faults{BlackHole: true})
-	l.network.Upstream(up)
-	l.network.Downstream(down)
 	p.sleep(p.between(0, p.ward.plan.pong/2))
 	l.network.Upstream(wstest.Faults{})
 	l.network.Downstream(wstest.Faults{})
