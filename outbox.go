@@ -33,17 +33,6 @@ type bound struct {
 	total  *atomic.Int64 // bytes in all queues; nil: not counted
 }
 
-// check returns ErrSendBufferFull or errTooManyBytes if a frame is too much for a queue of so many frames and bytes.
-func (b *bound) check(frames, bytes int, f *wire.Frame) error {
-	switch {
-	case frames >= b.frames:
-		return ErrSendBufferFull
-	case b.bytes > 0 && bytes+len(f.Bytes) > b.bytes:
-		return errTooManyBytes
-	}
-	return nil
-}
-
 // errTooManyBytes is an ErrSendBufferFull inside the library.
 var errTooManyBytes = errors.New("wspulse: too many bytes queued")
 
@@ -111,7 +100,7 @@ func (o *outbox) replace(f *wire.Frame) (lost int) {
 	if o.bound.bytes > 0 && len(f.Bytes) > o.bound.bytes {
 		return 1
 	}
-	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.bound.bytes > 0 && o.bytes+len(f.Bytes) > o.bound.bytes; lost++ {
+	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.tooManyBytes(f); lost++ {
 		freed += len(o.pop().Bytes)
 	}
 	o.add(f)
@@ -259,7 +248,20 @@ func (o *outbox) wake() *link {
 	return o.link
 }
 
-func (o *outbox) full(f *wire.Frame) error { return o.bound.check(o.queue.len(), o.bytes, f) }
+// full returns ErrSendBufferFull or errTooManyBytes if a frame is too much for the queue.
+func (o *outbox) full(f *wire.Frame) error {
+	switch {
+	case o.queue.len() >= o.bound.frames:
+		return ErrSendBufferFull
+	case o.tooManyBytes(f):
+		return errTooManyBytes
+	}
+	return nil
+}
+
+func (o *outbox) tooManyBytes(f *wire.Frame) bool {
+	return o.bound.bytes > 0 && o.bytes+len(f.Bytes) > o.bound.bytes
+}
 
 func (o *outbox) add(f *wire.Frame) {
 	if o.queue == nil {
