@@ -3,33 +3,38 @@ package main
 import (
 	"bytes"
 	"errors"
-	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
+
+	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
-	"github.com/wspulse/server/examples/internal/memnet"
+	"github.com/wspulse/server/wstest"
 )
 
 func TestBinary_AnswersAndOutlivesBadMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer()
-		network := memnet.Serve(t, &http.Server{Handler: server, ReadHeaderTimeout: time.Second}, server.Close)
-		peer := network.Dial("/")
-		peer.WriteBinary("\x01\x37\x05crc32\x02hi")
-		peer.WriteBinary("\x09no")
-		peer.WriteBinary("\x018\x04sing\x00")
-		want := []string{
-			"\x017\x05crc32\x04\xd8\x93\x2a\xac",
-			"\x018\x05error\x0dno such event",
+		client := wstest.NewServer(t, newServer()).Dial("/", wstest.WithCodec(Codec{}))
+		client.Send(wspulse.Frame{ID: "7", Event: "crc32", Payload: []byte("hi")})
+		if err := client.WebSocket.WriteMessage(websocket.BinaryMessage, []byte("\x09no")); err != nil {
+			t.Fatal(err)
 		}
-		if got := peer.Received(); !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
+		client.Send(wspulse.Frame{ID: "8", Event: "sing"})
+		if f := client.Receive(); f.ID != "7" || f.Event != "crc32" || string(f.Payload) != "\xd8\x93\x2a\xac" {
+			t.Errorf("got %q %q %q", f.ID, f.Event, f.Payload)
+		}
+		if f := client.Receive(); f.ID != "8" || f.Event != "error" || string(f.Payload) != "no such event" {
+			t.Errorf("got %q %q %q", f.ID, f.Event, f.Payload)
 		}
 	})
+}
+
+func TestCodec_Encodes(t *testing.T) {
+	got, err := Codec{}.Encode(wspulse.Frame{ID: "7", Event: "crc32", Payload: []byte("hi")})
+	if want := "\x01\x37\x05crc32\x02hi"; err != nil || string(got) != want {
+		t.Errorf("got %q, error %v, want %q", got, err, want)
+	}
 }
 
 func TestCodec_DecodeRefuses(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/wspulse/server/wstest"
 )
 
 func TestAPI_AnnounceSendKickAndMembers(t *testing.T) {
@@ -41,9 +43,7 @@ func TestAPI_AnnounceSendKickAndMembers(t *testing.T) {
 		if status, body, _ = h.request("POST", "/users/ann/kick", ""); status != 204 || body != "" {
 			t.Errorf("kick got %d %s, want 204", status, body)
 		}
-		if closed := ann.CloseError(); closed == nil || closed.Code != 1000 || closed.Text != "kicked" {
-			t.Errorf("the kicked was closed with %v, want 1000 kicked", closed)
-		}
+		ann.ExpectClose(1000, "kicked")
 	})
 }
 
@@ -154,9 +154,7 @@ func TestAPI_ServerClosed(t *testing.T) {
 		h := open(t)
 		ann := h.enter("ann", "lobby")
 		h.chat.server.Close()
-		if closed := ann.CloseError(); closed == nil || closed.Code != 1001 {
-			t.Errorf("ann's connection was closed with %v, want 1001", closed)
-		}
+		ann.ExpectClose(1001, "server shutting down")
 		status, body, header := h.request("POST", "/users/ann/kick", "")
 		if status != 503 {
 			t.Errorf("kick after the end got %d, want 503", status)
@@ -172,13 +170,13 @@ func TestSocket_OtherSitesAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
 		path := socketPath("ann", "lobby", secretOf("ann"))
-		for _, origin := range []string{"http://evil.example", "http://127.0.0.1:8081", "null"} {
-			_, response, err := h.Upgrade(path, http.Header{"Origin": {origin}})
+		for _, origin := range []string{"http://evil.example", "http://wstest:8081", "null"} {
+			_, response, err := h.TryDial(path, wstest.WithHeader(http.Header{"Origin": {origin}}))
 			if err == nil || response.StatusCode != 403 {
 				t.Errorf("origin %s got %v, want status 403", origin, err)
 			}
 		}
-		if _, _, err := h.Upgrade(path, http.Header{"Origin": {"http://127.0.0.1:8080"}}); err != nil {
+		if _, _, err := h.TryDial(path, wstest.WithHeader(http.Header{"Origin": {"http://wstest"}})); err != nil {
 			t.Errorf("the page's own origin: %v", err)
 		}
 	})
@@ -232,9 +230,9 @@ func TestStats_CountWhatHappened(t *testing.T) {
 		bob.Drop()
 		synctest.Wait()
 		bob = h.enter("bob", "lobby")
-		ann.Write(say("hello"))
+		ann.Send(say("hello"))
 		synctest.Wait()
-		bob.Write(`{"event":"leave"}`)
+		bob.Send(leave)
 		synctest.Wait()
 		h.request("POST", "/users/eve/kick", "")
 		time.Sleep(3 * time.Second)

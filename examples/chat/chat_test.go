@@ -12,21 +12,30 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 
-	"github.com/wspulse/server/examples/internal/memnet"
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
 
 // A house is a chat on a network in memory.
 type house struct {
-	*memnet.Network
+	*wstest.Server
 	t    *testing.T
 	chat *chat
+	http *http.Client
 }
 
 func open(t *testing.T) *house {
-	c := newChat(30*time.Second, zap.NewNop())
-	return &house{Network: memnet.Serve(t, newWebServer(c, zap.NewNop()), c.server.Close), t: t, chat: c}
+	h := &house{t: t, chat: newChat(30*time.Second, zap.NewNop())}
+	t.Cleanup(h.chat.server.Close)
+	h.Server = wstest.NewServer(t, newHandler(h.chat), func(s *http.Server) { s.ConnContext = withSocket })
+	h.http = &http.Client{
+		Transport:     &http.Transport{DialContext: h.Listener.DialContext, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return h
 }
 
 func secretOf(name string) string { return strings.Repeat(name+"-", 16)[:32] }
@@ -35,35 +44,35 @@ func socketPath(name, room, secret string) string {
 	return "/ws?" + url.Values{"name": {name}, "room": {room}, "secret": {secret}}.Encode()
 }
 
-func (h *house) enter(name, room string) *memnet.Peer {
+func (h *house) enter(name, room string) *wstest.Client {
 	h.t.Helper()
-	return h.Dial(socketPath(name, room, secretOf(name)))
+	client := h.Dial(socketPath(name, room, secretOf(name)))
+	synctest.Wait()
+	return client
 }
 
-// told returns what a peer has been told since it was asked last, one event a line.
-func (h *house) told(p *memnet.Peer) string {
+// told returns what a client has been told since it was asked last, one event a line.
+func (h *house) told(client *wstest.Client) string {
 	h.t.Helper()
+	synctest.Wait()
 	var (
 		b   strings.Builder
 		ids = make(map[string]bool)
 	)
-	for _, received := range p.Received() {
-		var f struct {
-			ID, Event string
-			Payload   struct {
-				Name, From, Text, Ref string
-				At                    int64
-				Members               []presence
-			}
+	for _, f := range client.Received() {
+		var pl struct {
+			Name, From, Text, Ref string
+			At                    int64
+			Members               []presence
 		}
-		if err := json.Unmarshal([]byte(received), &f); err != nil {
-			h.t.Fatalf("%s: %v", received, err)
+		if err := json.Unmarshal(f.Payload, &pl); err != nil {
+			h.t.Fatalf("%s: %v", f.Payload, err)
 		}
 		if f.ID == "" || ids[f.ID] {
-			h.t.Errorf("the ID %q is missing or comes twice: %s", f.ID, received)
+			h.t.Errorf("the ID %q of %s is missing or comes twice", f.ID, f.Event)
 		}
 		ids[f.ID] = true
-		switch pl := f.Payload; f.Event {
+		switch f.Event {
 		case "joined", "left", "away", "back":
 			fmt.Fprintf(&b, "%s %s:", f.Event, pl.Name)
 			for _, m := range pl.Members {
@@ -80,17 +89,17 @@ func (h *house) told(p *memnet.Peer) string {
 		default:
 			fmt.Fprintf(&b, "%s: %s", f.Event, pl.Text)
 		}
-		if timed := slices.Contains([]string{"message", "announcement", "private"}, f.Event); timed && f.Payload.At != time.Now().UnixMilli() {
-			h.t.Errorf("the time is wrong: %s", received)
+		if timed := slices.Contains([]string{"message", "announcement", "private"}, f.Event); timed && pl.At != time.Now().UnixMilli() {
+			h.t.Errorf("the time of %s is wrong: %s", f.Event, f.Payload)
 		}
 		b.WriteString("\n")
 	}
 	return b.String()
 }
 
-func (h *house) expect(p *memnet.Peer, lines ...string) {
+func (h *house) expect(client *wstest.Client, lines ...string) {
 	h.t.Helper()
-	if got, want := h.told(p), strings.Join(append(lines, ""), "\n"); got != want {
+	if got, want := h.told(client), strings.Join(append(lines, ""), "\n"); got != want {
 		h.t.Errorf("was told:\n%swant:\n%s", got, want)
 	}
 }
@@ -98,7 +107,7 @@ func (h *house) expect(p *memnet.Peer, lines ...string) {
 // request sends a request and returns the status and the body.
 func (h *house) request(method, path, body string, header ...string) (int, string, http.Header) {
 	h.t.Helper()
-	r, err := http.NewRequestWithContext(h.t.Context(), method, "http://127.0.0.1:8080"+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(h.t.Context(), method, "http://wstest"+path, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -108,7 +117,7 @@ func (h *house) request(method, path, body string, header ...string) (int, strin
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	response, err := h.Do(r)
+	response, err := h.http.Do(r)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -120,7 +129,14 @@ func (h *house) request(method, path, body string, header ...string) (int, strin
 	return response.StatusCode, strings.TrimSpace(string(data)), response.Header
 }
 
-func say(text string) string { return fmt.Sprintf(`{"event":"say","payload":{"text":%q}}`, text) }
+func say(text string) wspulse.Frame {
+	return wspulse.Frame{Event: "say", Payload: fmt.Appendf(nil, `{"text":%q}`, text)}
+}
+
+var (
+	drop  = wspulse.Frame{Event: "drop"}
+	leave = wspulse.Frame{Event: "leave"}
+)
 
 func TestChat_MembersComeTalkAndGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,15 +147,13 @@ func TestChat_MembersComeTalkAndGo(t *testing.T) {
 		h.expect(ann, "joined ann: ann", "joined bob: ann bob")
 		h.expect(bob, "joined bob: ann bob")
 
-		ann.Write(`{"id":"x-1","event":"say","payload":{"text":" <b>hello</b> \n"}}`)
+		ann.Send(wspulse.Frame{ID: "x-1", Event: "say", Payload: []byte(`{"text":" <b>hello</b> \n"}`)})
 		h.expect(ann, "ann says <b>hello</b> (x-1)")
 		h.expect(bob, "ann says <b>hello</b> (x-1)")
 
-		ann.Write(`{"event":"leave"}`)
+		ann.Send(leave)
 		h.expect(ann)
-		if closed := ann.CloseError(); closed == nil || closed.Code != 1000 || closed.Text != "" {
-			t.Errorf("ann's connection was closed with %v, want 1000 and no reason", closed)
-		}
+		ann.ExpectClose(1000, "")
 		h.expect(bob, "left ann: bob")
 		h.expect(eve, "joined eve: eve")
 	})
@@ -151,18 +165,18 @@ func TestChat_ResumeBringsWhatWasSaidMeanwhileInOrder(t *testing.T) {
 		ann := h.enter("ann", "lobby")
 		bob := h.enter("bob", "lobby")
 		h.told(ann)
-		ann.Write(`{"event":"drop"}`)
+		ann.Send(drop)
 		h.expect(bob, "joined bob: ann bob", "away ann: ann(away) bob")
-		if !ann.Ended() || ann.CloseError() != nil {
-			t.Errorf("ann's connection has ended: %v, with %v; want it cut without a close frame", ann.Ended(), ann.CloseError())
+		if err := ann.Err(); !websocket.IsCloseError(err, websocket.CloseAbnormalClosure) {
+			t.Errorf("ann's connection has ended with %v, want it cut without a close frame", err)
 		}
 
 		for i := range 3 {
-			bob.Write(say(fmt.Sprint(i)))
+			bob.Send(say(fmt.Sprint(i)))
 		}
 		synctest.Wait()
 		ann = h.enter("ann", "cellar") // the room of the session stays
-		bob.Write(say("3"))
+		bob.Send(say("3"))
 		h.expect(ann, "away ann: ann(away) bob", "bob says 0", "bob says 1", "bob says 2", "back ann: ann bob", "bob says 3")
 	})
 }
@@ -193,13 +207,13 @@ func TestChat_TakenNameIsRefused(t *testing.T) {
 		if want := `{"error":"somebody else has this name; choose another"}`; status != 409 || body != want {
 			t.Errorf("joining with a taken name got %d %s, want 409 %s", status, body, want)
 		}
-		_, response, err := h.Upgrade(socketPath("ann", "cellar", secretOf("mallory")), nil)
+		_, response, err := h.TryDial(socketPath("ann", "cellar", secretOf("mallory")))
 		if err == nil || response.StatusCode != 401 {
 			t.Errorf("a socket with a taken name got %v, want status 401", err)
 		}
 		h.expect(ann, "joined ann: ann")
 
-		ann.Write(`{"event":"leave"}`)
+		ann.Send(leave)
 		synctest.Wait()
 		if status, body, _ = h.request("POST", "/join", wish); status != 204 {
 			t.Errorf("joining with the free name got %d %s, want 204", status, body)
@@ -247,7 +261,7 @@ func TestChat_RefusedSocketChangesNothing(t *testing.T) {
 			h.told(bob)
 			for range 2 {
 				refused()
-				ann.Write(`{"event":"drop"}`)
+				ann.Send(drop)
 				h.expect(bob, "away ann: ann(away) bob")
 				ann = h.enter("ann", "lobby")
 				h.expect(bob, "back ann: ann bob")
@@ -270,9 +284,7 @@ func TestChat_OpenedElsewhere(t *testing.T) {
 		bob := h.enter("bob", "lobby")
 		first := h.enter("ann", "lobby")
 		second := h.enter("ann", "cellar")
-		if closed := first.CloseError(); closed == nil || closed.Code != 1000 || closed.Text != "duplicate connection id" {
-			t.Errorf("the first was closed with %v, want 1000 duplicate connection id", closed)
-		}
+		first.ExpectClose(1000, "duplicate connection id")
 		h.expect(bob, "joined bob: bob", "joined ann: ann bob", "left ann: bob")
 		h.expect(second, "joined ann: ann")
 	})
@@ -285,12 +297,14 @@ func TestChat_ComplaintsGoToTheSender(t *testing.T) {
 		bob := h.enter("bob", "lobby")
 		h.told(ann)
 		h.told(bob)
-		ann.Write(`{"event":"sing"}`)
-		ann.Write(`{"event":"say","payload":"hello"}`)
-		ann.Write(say(" \t"))
-		ann.Write(say(strings.Repeat("é", 1001)))
-		ann.Write(`{"id":"` + strings.Repeat("x", 65) + `","event":"say","payload":{"text":"hi"}}`)
-		ann.Write(say(strings.Repeat("é", 1000)))
+		ann.Send(
+			wspulse.Frame{Event: "sing"},
+			wspulse.Frame{Event: "say", Payload: []byte(`"hello"`)},
+			say(" \t"),
+			say(strings.Repeat("é", 1001)),
+			wspulse.Frame{ID: strings.Repeat("x", 65), Event: "say", Payload: []byte(`{"text":"hi"}`)},
+			say(strings.Repeat("é", 1000)),
+		)
 		h.expect(ann,
 			`error: there is no event "sing"`,
 			`error: the payload must be {"text": "..."}`,

@@ -3,65 +3,58 @@ package main
 import (
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/wspulse/server/examples/internal/memnet"
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
-
-func serve(t *testing.T) *memnet.Network {
-	server := newServer()
-	return memnet.Serve(t, &http.Server{Handler: server, ReadHeaderTimeout: time.Second}, server.Close)
-}
 
 func TestQuickstart_RelaysToTheRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := serve(t)
-		ann := network.Dial("/?room=lobby&name=ann")
-		bob := network.Dial("/?room=lobby&name=bob")
-		eve := network.Dial("/?room=cellar&name=eve")
+		server := wstest.NewServer(t, newServer())
+		ann := server.Dial("/?room=lobby&name=ann")
+		bob := server.Dial("/?room=lobby&name=bob")
+		eve := server.Dial("/?room=cellar&name=eve")
+		synctest.Wait() // all three have joined
 
-		ann.Write(`{"event":"say","payload":"hello"}`)
+		ann.Send(wspulse.Frame{Event: "say", Payload: []byte(`"hello"`)})
 
-		want := []string{`{"event":"say","payload":"hello"}`}
-		if got := ann.Received(); !slices.Equal(got, want) {
-			t.Errorf("ann got %q, want %q", got, want)
+		for name, client := range map[string]*wstest.Client{"ann": ann, "bob": bob} {
+			if f := client.Receive(); f.Event != "say" || string(f.Payload) != `"hello"` {
+				t.Errorf("%s got %q %s", name, f.Event, f.Payload)
+			}
 		}
-		if got := bob.Received(); !slices.Equal(got, want) {
-			t.Errorf("bob got %q, want %q", got, want)
-		}
+		synctest.Wait()
 		if got := eve.Received(); len(got) > 0 {
-			t.Errorf("eve in the cellar got %q", got)
+			t.Errorf("eve in the cellar got %v", got)
 		}
 	})
 }
 
 func TestQuickstart_ResumesWithWhatWasSaidMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := serve(t)
-		ann := network.Dial("/?room=lobby&name=ann")
-		bob := network.Dial("/?room=lobby&name=bob")
+		server := wstest.NewServer(t, newServer())
+		ann := server.Dial("/?room=lobby&name=ann")
+		bob := server.Dial("/?room=lobby&name=bob")
+		synctest.Wait()
 		ann.Drop()
 		time.Sleep(29 * time.Second)
 
-		bob.Write(`{"payload":1}`)
-		bob.Write(`{"payload":2}`)
-		ann = network.Dial("/?room=lobby&name=ann")
-		bob.Write(`{"payload":3}`)
+		bob.Send(wspulse.Frame{Event: "one"}, wspulse.Frame{Event: "two"})
+		synctest.Wait()
+		ann = server.Dial("/?room=lobby&name=ann")
+		bob.Send(wspulse.Frame{Event: "three"})
 
-		want := []string{`{"payload":1}`, `{"payload":2}`, `{"payload":3}`}
-		if got := ann.Received(); !slices.Equal(got, want) {
-			t.Errorf("ann got %q, want %q", got, want)
-		}
+		ann.Expect("one", "two", "three")
 	})
 }
 
 func TestQuickstart_RefusesTheNameless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, response, err := serve(t).Upgrade("/?room=lobby", nil)
+		_, response, err := wstest.NewServer(t, newServer()).TryDial("/?room=lobby")
 		if err == nil || response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("got %v, want a refusal with status 401", err)
 		}

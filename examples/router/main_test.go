@@ -1,37 +1,38 @@
 package main
 
 import (
-	"net/http"
-	"slices"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
-	"github.com/wspulse/server/examples/internal/memnet"
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
 
 func TestRouter_AnswersByEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := newServer()
-		network := memnet.Serve(t, &http.Server{Handler: server, ReadHeaderTimeout: time.Second}, server.Close)
-		peer := network.Dial("/")
-		for _, message := range []string{
-			`{"id":"1","event":"echo","payload":"hello"}`,
-			`{"id":"2","event":"shout","payload":"hello"}`,
-			`{"id":"3","event":"crash"}`,
-			`{"id":"4","event":"shout","payload":7}`,
-			`{"id":"5","event":"sing"}`,
-		} {
-			peer.Write(message)
-		}
+		client := wstest.NewServer(t, newServer()).Dial("/")
+		client.Send(
+			wspulse.Frame{ID: "1", Event: "echo", Payload: []byte(`"hello"`)},
+			wspulse.Frame{ID: "2", Event: "shout", Payload: []byte(`"hello"`)},
+			wspulse.Frame{ID: "3", Event: "crash"},
+			wspulse.Frame{ID: "4", Event: "shout", Payload: []byte(`7`)},
+			wspulse.Frame{ID: "5", Event: "sing"},
+		)
 		want := []string{
-			`{"id":"1","event":"echo","payload":"hello"}`,
-			`{"id":"2","event":"shout","payload":"HELLO"}`,
-			`{"id":"4","event":"error","payload":"the payload must be a string that is not empty"}`,
-			`{"id":"5","event":"error","payload":"no such event"}`,
+			`1 echo "hello"`,
+			`2 shout "HELLO"`,
+			`4 error "the payload must be a string that is not empty"`,
+			`5 error "no such event"`,
 		}
-		if got := peer.Received(); !slices.Equal(got, want) {
-			t.Errorf("got %q, want %q", got, want)
+		synctest.Wait()
+		var got []string
+		for _, f := range client.Received() {
+			got = append(got, fmt.Sprintf("%s %s %s", f.ID, f.Event, f.Payload))
+		}
+		if got, want := strings.Join(got, "\n"), strings.Join(want, "\n"); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}
 	})
 }
