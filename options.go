@@ -264,9 +264,10 @@ func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
 }
 
 // WithMessageRate sets how many messages a peer may send: perSecond in the long run, and burst of them at once. Pings count
-// as messages, and pongs that answer none of the server's. One more ends the transport with close code 1008 and a [*LimitError]. Close frames do not, and what waited while
-// a callback ran is not held against the peer. The count begins anew with each WebSocket. Danger: a peer whose messages were held up on the way sends them as a burst; be generous. Default: no
-// limit. perSecond must be positive and finite, burst at least 1.
+// as messages, and so do pongs that answer none of the server's pings; close frames do not, and what waited while a callback
+// ran is not held against the peer. One more ends the transport with close code 1008 and a [*LimitError]. The count begins
+// anew with each WebSocket. Danger: a peer whose messages were held up on the way sends them as a burst; be generous.
+// Default: no limit. perSecond must be positive and finite, burst at least 1.
 func WithMessageRate(perSecond float64, burst int) ServerOption {
 	if !(perSecond > 0 && perSecond <= math.MaxFloat64) {
 		panic(fmt.Sprintf("wspulse: WithMessageRate: perSecond %v is not positive and finite", perSecond))

@@ -29,8 +29,8 @@ import (
 // take effect in the order in which it made them.
 type Server interface {
 	// ServeHTTP runs ConnectFunc and upgrades the request. It answers 401 to an error from ConnectFunc, 500 to a panic
-	// in it or in another function that looks at the request, 403 to a refused origin, 400 to a request that is no upgrade, 503 after Close, and 503 or 429 with
-	// Retry-After to one that is over a limit.
+	// in it or in another function that looks at the request, 403 to a refused origin, 400 to a request that is no
+	// upgrade, 503 after Close, and 503 or 429 with Retry-After to one that is over a limit.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:
@@ -81,7 +81,6 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
 	if s.cfg.handshakeTimeout > 0 {
 		ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.handshakeTimeout, errHandshakeTime)
 		defer cancel()
@@ -102,7 +101,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.hub.upgrades.Done()
-	l, ok := s.upgrade(w, r, start)
+	l, ok := s.upgrade(w, r)
 	if !ok {
 		s.hub.giveUp(place)
 		return
@@ -147,14 +146,14 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (g guest, ok b
 }
 
 // upgrade makes a WebSocket of a request, or answers it.
-func (s *server) upgrade(w http.ResponseWriter, r *http.Request, start time.Time) (l *link, ok bool) {
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (l *link, ok bool) {
 	if err := wire.CheckUpgrade(r); err != nil {
 		s.refuse(w, r, http.StatusBadRequest, err)
 		return nil, false
 	}
 	wait := s.cfg.writeWait
-	if s.cfg.handshakeTimeout > 0 {
-		if wait = min(wait, s.cfg.handshakeTimeout-time.Since(start)); wait <= 0 {
+	if by, ok := r.Context().Deadline(); ok {
+		if wait = min(wait, time.Until(by)); wait <= 0 {
 			s.busy(w, r, LimitHandshakeTime)
 			return nil, false
 		}
