@@ -64,6 +64,33 @@ func testRender(t *testing.T, series []bench.Series) {
 	}
 }
 
+// A build compared with itself.
+func TestBaseline(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	series, err := bench.Run(bench.Options{
+		Plan: bench.Quick(), Scenarios: []string{"echo"}, Peers: []string{"wspulse", "chat"}, Baseline: self, Progress: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bench.Failures(series); n > 0 {
+		t.Errorf("%d measurements failed", n)
+	}
+	var table strings.Builder
+	if err := report.Compare(&table, bench.Quick(), series); err != nil {
+		t.Fatal(err)
+	}
+	for _, peer := range []string{"wspulse", "chat"} {
+		if !strings.Contains(table.String(), "| echo | one in flight | "+peer+" | server CPU") {
+			t.Errorf("%s is not compared:\n%s", peer, &table)
+		}
+	}
+}
+
 func TestForms_HaveTheSizeAskedFor(t *testing.T) {
 	for _, name := range peers.Names() {
 		e, err := peers.Find(name)

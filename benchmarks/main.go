@@ -42,6 +42,7 @@ func run(args []string) error {
 		merge     = flags.Bool("merge", false, "keep from results.json what is not run")
 		render    = flags.Bool("render", false, "run nothing, write RESULTS.md and the plots from results.json")
 		quick     = flags.Bool("quick", false, "run everything small and once, fail on any error, write nothing")
+		baseline  = flags.String("baseline", "", "another build of this program, from another commit: print what each figure is of that one's, write nothing")
 		profiles  = flags.String("profiles", "", "directory for CPU and heap profiles of the servers")
 	)
 	flags.Usage = func() {
@@ -74,10 +75,13 @@ func run(args []string) error {
 		}
 	}
 	series, err := bench.Run(bench.Options{
-		Plan: plan, Scenarios: list(*scenarios), Peers: list(*names), Profiles: *profiles, Progress: os.Stderr,
+		Plan: plan, Scenarios: list(*scenarios), Peers: list(*names), Profiles: *profiles, Baseline: *baseline, Progress: os.Stderr,
 	})
 	if err != nil {
 		return err
+	}
+	if *baseline != "" {
+		return errors.Join(report.Compare(os.Stdout, plan, series), failed(series))
 	}
 	results.Add(series)
 	if err := errors.Join(results.Save(file), results.Render(*out)); err != nil {

@@ -39,41 +39,41 @@ const (
 	acksPerWin  = 4                // reports of progress for each window
 )
 
-func startPair(plan Plan, peer, profile string, s setup) (*pair, error) {
+func startPair(r runner, s setup) (*pair, error) {
 	if err := CheckFiles(s.conns + spareFiles); err != nil {
 		return nil, err
 	}
-	p := &pair{plan: plan, conns: s.conns, mute: s.mute, rooms: max(s.rooms, 1), size: s.size}
+	p := &pair{plan: r.plan, conns: s.conns, mute: s.mute, rooms: max(s.rooms, 1), size: s.size}
 	if p.size == 0 {
-		p.size = plan.Message
+		p.size = r.plan.Message
 	}
-	for p.window = plan.Window; p.window > acksPerWin && p.window*p.size > windowBytes; {
+	for p.window = r.plan.Window; p.window > acksPerWin && p.window*p.size > windowBytes; {
 		p.window /= 2
 	}
-	if err := p.start(peer, profile, s); err != nil {
+	if err := p.start(r, s); err != nil {
 		_ = p.stop()
 		return nil, err
 	}
 	return p, nil
 }
 
-func (p *pair) start(peer, profile string, s setup) (err error) {
+func (p *pair) start(r runner, s setup) (err error) {
 	var cpu, heap string
-	if profile != "" {
-		cpu, heap = profile+".cpu", profile+".heap"
+	if r.profile != "" {
+		cpu, heap = r.profile+".cpu", r.profile+".heap"
 	}
-	if p.server, err = control.Start("serve"); err != nil {
+	if p.server, err = control.Start(r.program, "serve"); err != nil {
 		return err
 	}
 	var ready control.ServerReady
 	err = p.server.Call(callTimeout, "setup", control.ServerSetup{
-		Peer: peer, Rooms: p.rooms, Size: p.size, Queue: p.plan.Queue, Ping: p.plan.Ping, Pong: p.plan.Pong,
+		Peer: r.peer, Rooms: p.rooms, Size: p.size, Queue: p.plan.Queue, Ping: p.plan.Ping, Pong: p.plan.Pong,
 		Receive: s.receive, Resume: s.resume, Idle: s.idle, SendBuffer: s.sendBuffer, CPUProfile: cpu, HeapProfile: heap,
 	}, &ready)
 	if err != nil {
 		return err
 	}
-	if p.load, err = control.Start("load"); err != nil {
+	if p.load, err = control.Start("", "load"); err != nil {
 		return err
 	}
 	rate := connectRate
@@ -81,7 +81,7 @@ func (p *pair) start(peer, profile string, s setup) (err error) {
 		rate = 0
 	}
 	return p.load.Call(callTimeout, "setup", control.LoadSetup{
-		Peer: peer, Server: ready, Conns: p.conns, Rooms: p.rooms, Mute: p.mute, Milestone: uint32(p.window / acksPerWin),
+		Peer: r.peer, Server: ready, Conns: p.conns, Rooms: p.rooms, Mute: p.mute, Milestone: uint32(p.window / acksPerWin),
 		ConnectRate: rate, Resumable: s.resume > 0, RequestSize: p.size, Sample: max(s.sample, 1), Workers: p.plan.Workers,
 	}, nil)
 }

@@ -17,13 +17,23 @@ type Options struct {
 	Scenarios []string // names; all if empty
 	Peers     []string // names; all if empty
 	Profiles  string   // directory for profiles of the servers, if any
+	Baseline  string   // path of another build of this program, if any, with whose server each peer is compared
 	Progress  io.Writer
 }
 
 // A Series is what one peer did in one case.
 type Series struct {
 	Scenario, Case, Peer string
+	Baseline             bool `json:",omitempty"` // of the other build
 	Rounds               []Round
+}
+
+// name is the peer's, and tells the builds apart.
+func (s Series) name() string {
+	if s.Baseline {
+		return s.Peer + " before"
+	}
+	return s.Peer
 }
 
 // A Round is one measurement. Figures is nil where there is an error.
@@ -32,7 +42,7 @@ type Round struct {
 	Error   string  `json:",omitempty"`
 }
 
-// Run measures, case by case, every peer in turn in each round: A B C A B C.
+// Run measures, case by case, every peer in turn in each round: A B C A B C. With a baseline, that of each peer follows it.
 func Run(o Options) ([]Series, error) {
 	entries, err := choosePeers(o.Peers)
 	if err != nil {
@@ -55,14 +65,23 @@ func (o Options) runCase(s Scenario, c Case, entries []peers.Entry) []Series {
 	series := make([]Series, 0, len(entries))
 	for _, e := range entries {
 		if e.Cannot[s.Name] == "" {
-			series = append(series, Series{Scenario: s.Name, Case: c.Name, Peer: e.Name})
+			now := Series{Scenario: s.Name, Case: c.Name, Peer: e.Name}
+			series = append(series, now)
+			if o.Baseline != "" {
+				before := now
+				before.Baseline = true
+				series = append(series, before)
+			}
 		}
 	}
 	for round := range o.Plan.Rounds {
 		for i := range series {
 			r := runner{plan: o.Plan, peer: series[i].Peer}
+			if series[i].Baseline {
+				r.program = o.Baseline
+			}
 			if o.Profiles != "" {
-				file := fmt.Sprintf("%s-%s-%s", s.Name, strings.NewReplacer(" ", "-", "/", "-").Replace(c.Name), r.peer)
+				file := fmt.Sprintf("%s-%s-%s", s.Name, strings.NewReplacer(" ", "-", "/", "-").Replace(c.Name), series[i].name())
 				r.profile = filepath.Join(o.Profiles, file)
 			}
 			figures, err := c.Measure(r)
@@ -71,7 +90,7 @@ func (o Options) runCase(s Scenario, c Case, entries []peers.Entry) []Series {
 				result = Round{Error: err.Error()}
 			}
 			series[i].Rounds = append(series[i].Rounds, result)
-			fmt.Fprintf(o.Progress, "%-8s %-16s %d/%d %-10s %s\n", s.Name, c.Name, round+1, o.Plan.Rounds, r.peer, describe(s, result))
+			fmt.Fprintf(o.Progress, "%-8s %-16s %d/%d %-14s %s\n", s.Name, c.Name, round+1, o.Plan.Rounds, series[i].name(), describe(s, result))
 		}
 	}
 	return series

@@ -34,11 +34,12 @@ type Case struct {
 type runner struct {
 	plan    Plan
 	peer    string
+	program string // that the server is part of; this one if empty
 	profile string // path of the server's profiles without their ending, if any
 }
 
 func (r runner) with(s setup, measure func(*pair) (Figures, error)) (f Figures, err error) {
-	p, err := startPair(r.plan, r.peer, r.profile, s)
+	p, err := startPair(r, s)
 	if err != nil {
 		return nil, err
 	}

@@ -61,13 +61,16 @@ type Child struct {
 // exitGrace is how long a child may take to end once its input has.
 const exitGrace = 10 * time.Second
 
-// Start runs this program once more, with other arguments. What it writes to its standard error goes to ours.
-func Start(args ...string) (*Child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+// Start runs a program, this one if the path is empty. What it writes to its standard error goes to ours.
+func Start(program string, args ...string) (*Child, error) {
+	if program == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, err
+		}
+		program = self
 	}
-	cmd := exec.Command(self, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
