@@ -1,0 +1,172 @@
+package wspulse
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// start starts the write pump of a link that an outbox returned, if it did.
+func (l *link) start() {
+	if l != nil {
+		go l.pump()
+	}
+}
+
+// writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the link
+// has ended, it sees to it that the link departs and the socket is closed.
+func (l *link) writePump(c *convoy) {
+	if over := l.work(c); !over {
+		return
+	}
+	_ = l.socket.Close()
+	l.hub.links.Done()
+}
+
+func (l *link) work(c *convoy) (over bool) {
+	batch := l.hub.batches.Get(l.deflate)
+	defer l.hub.batches.Put(batch)
+	for first := true; ; first = false {
+		switch l.session.outbox.take(batch) {
+		case taskNothing:
+			return false
+		case taskWrite:
+			if !first { // a busy link does not hold the others up
+				c.passOn()
+			}
+			l.allowWrite()
+			if err := l.writeBatch(batch, c.writer(l)); err != nil {
+				c.passOn()
+				l.writeFailed(err)
+				return true
+			}
+		case taskLeave:
+			c.passOn()
+			l.leave()
+			return true
+		case taskFinish:
+			c.passOn()
+			l.finish(batch)
+			return true
+		}
+	}
+}
+
+// leave departs when reading has ended, and answers a peer that is there to read it.
+func (l *link) leave() {
+	l.depart(l.readErr)
+	if l.farewell != nil {
+		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	} else {
+		l.socket.Abort()
+	}
+}
+
+// writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that likes.
+func (l *link) writeFailed(err error) {
+	if l.readEndsToo(err) {
+		l.leave()
+		return
+	}
+	l.socket.Abort()
+	l.gate.shut()
+	l.depart(err)
+}
+
+// depart hands the link to the hub, which has to know before the peer reads a farewell: it may be back at once.
+func (l *link) depart(err error) {
+	select {
+	case l.hub.departures <- departure{link: l, err: err}:
+	case <-l.session.done:
+		l.session.discard()
+	}
+}
+
+// readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
+// writes too, and a peer that is gone may have left a close frame behind, which is still to be read.
+func (l *link) readEndsToo(err error) bool {
+	if l.readHasEnded() {
+		return true
+	}
+	if isTimeout(err) {
+		return false
+	}
+	grace := time.NewTimer(closeGrace)
+	defer grace.Stop()
+	select {
+	case <-l.readDone:
+		return true
+	case <-l.session.done:
+	case <-grace.C:
+	}
+	return false
+}
+
+// finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, a short
+// chance to answer it.
+func (l *link) finish(batch *wire.Batch) {
+	s := l.session
+	var err error
+	for err == nil && s.ending.flush && s.outbox.flush(batch) {
+		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
+		err = l.writeBatch(batch, l.socket.Conn)
+	}
+	s.discard()
+	if err == nil {
+		batch.AddControl(s.ending.closeFrame)
+		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
+		err = l.writeBatch(batch, l.socket.Conn)
+	}
+	if err == nil {
+		grace := time.NewTimer(closeGrace)
+		defer grace.Stop()
+		select {
+		case <-l.readDone:
+			var closed *websocket.CloseError
+			if l.readErr != nil && l.farewell != nil && !errors.As(l.readErr, &closed) {
+				l.socket.Drain(time.Now().Add(closeGrace)) // the peer was still sending
+			}
+			return
+		case <-grace.C:
+		}
+	}
+	l.socket.Abort()
+}
+
+// allowWrite gives the next write writeWait, or nearly: while less than a sixteenth of that has passed, the deadline stays,
+// since moving it is the dearest part of a small write after the system call. Once reading has ended the deadline is that of
+// readEnded; looking at readDone last makes that hold whenever it ends. Writing fails at once where setting a deadline does.
+func (l *link) allowWrite() {
+	now, wait := time.Now(), l.hub.cfg.writeWait
+	if l.writeBy.Sub(now) > wait-wait/16 {
+		return
+	}
+	l.writeBy = now.Add(wait)
+	_ = l.socket.Conn.SetWriteDeadline(l.writeBy)
+	if l.readHasEnded() {
+		_ = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
+	}
+}
+
+// writeBatch writes and empties a batch. Frames that the socket did not accept whole go back to the queue, for the next
+// link.
+func (l *link) writeBatch(batch *wire.Batch, w io.Writer) error {
+	defer batch.Reset()
+	s, cfg := l.session, l.hub.cfg
+	sent, err := batch.FlushTo(w)
+	messages := batch.Messages()
+	for _, f := range messages[:sent] {
+		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)
+	}
+	switch {
+	case err != nil:
+		s.outbox.putBack(messages[sent:])
+	case sent > 0:
+		cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), cfg.sendBufferSize)
+	}
+	return err
+}
