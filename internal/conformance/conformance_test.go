@@ -11,9 +11,10 @@ import (
 // A class is what the RFC says about one thing, as cases for a server of their own.
 type class struct {
 	name    string
-	section string                 // of the RFC
+	section string                 // of RFC 6455, unless it says of which
 	options []wspulse.ServerOption // beside those of newWorld
 	headers string                 // further lines of the ordinary opening request, each with its CRLF
+	answers string                 // Sec-WebSocket-Extensions of the answer
 	cases   []testCase
 }
 
@@ -41,6 +42,10 @@ func classes() []class {
 		{name: "sizes", section: "5.2, 5.4", cases: sizes()},
 		{name: "sizes over the limit", section: "7.4.1, 10.4", options: largeMessages, cases: oversized()},
 		{name: "sizes over the default limit", section: "7.4.1, 10.4", options: smallMessages, cases: oversizedSmall()},
+		{name: "compression, offers", section: "RFC 7692, 7.1", options: compressing, cases: deflateOffers()},
+		{name: "compression, messages", section: "RFC 7692, 6, 7.2", options: compressing, headers: deflateOffer, answers: deflateAnswer, cases: compressed()},
+		{name: "compression, over the limit", section: "RFC 7692, 8", options: append(compressing, largeMessages...), headers: deflateOffer,
+			answers: deflateAnswer, cases: bombs()},
 	}
 }
 
@@ -102,7 +107,11 @@ func (c testCase) run(t *testing.T, w *world) {
 	e := w.endpoint(c.binary)
 	defer e.check(t, w)
 	p := connect(t, w)
-	if !p.open(c.opening, e.request(w)) {
+	o := c.opening
+	if o == nil {
+		o = w.ordinary(e)
+	}
+	if !p.open(o) {
 		return
 	}
 	for _, x := range c.talk {
@@ -136,9 +145,9 @@ func summary(all []class) string {
 				fmt.Fprintf(&deviations, "\n%s: %s: %s", c.name, tc.name, tc.deviation)
 			}
 		}
-		fmt.Fprintf(&table, "\n%-40s %-14s %5d %10d", c.name, c.section, len(c.cases), n)
+		fmt.Fprintf(&table, "\n%-40s %-19s %5d %10d", c.name, c.section, len(c.cases), n)
 		cases, deviating = cases+len(c.cases), deviating+n
 	}
-	return fmt.Sprintf("\n%-40s %-14s %5s %10s%s\n%-40s %-14s %5d %10d\n%s",
-		"class", "RFC 6455", "cases", "deviations", table.String(), "all", "", cases, deviating, deviations.String())
+	return fmt.Sprintf("\n%-40s %-19s %5s %10s%s\n%-40s %-19s %5d %10d\n%s",
+		"class", "section", "cases", "deviations", table.String(), "all", "", cases, deviating, deviations.String())
 }

@@ -40,6 +40,7 @@ type opening struct {
 	request string
 	chop    int        // bytes of each write; 0: one write
 	early   []sendable // right behind the request, in the same write
+	answers string     // Sec-WebSocket-Extensions of the answer
 
 	status string // how the line of a refusal begins; "": the request is accepted
 	tells  bool   // a refusal says which version the server speaks
@@ -63,12 +64,9 @@ func refusesFirst(name, request, status string) testCase {
 	return testCase{name: name, opening: &opening{request: request, status: status, ends: true}}
 }
 
-// open sends a request, nil for the ordinary one, and reads the answer. It says whether a WebSocket has opened.
-func (p *peer) open(o *opening, usual string) bool {
+// open sends a request and reads the answer. It says whether a WebSocket has opened.
+func (p *peer) open(o *opening) bool {
 	p.t.Helper()
-	if o == nil {
-		o = &opening{request: usual}
-	}
 	p.write(o.chop, append([]sendable{raw(o.request)}, o.early...)...)
 	request, _ := http.ReadRequest(bufio.NewReader(strings.NewReader(o.request))) // nil where it is no HTTP
 	response, err := http.ReadResponse(p.in, request)
@@ -77,7 +75,8 @@ func (p *peer) open(o *opening, usual string) bool {
 	}
 	line := response.Proto + " " + response.Status
 	if o.status == "" {
-		p.checkAccepted(line, response.Header, request.Header.Get("Sec-WebSocket-Key"))
+		p.checkAccepted(line, response.Header, request.Header.Get("Sec-WebSocket-Key"), o.answers)
+		p.inflates = o.answers != ""
 		return true
 	}
 	_, _ = io.Copy(io.Discard, response.Body)
@@ -90,14 +89,14 @@ func (p *peer) open(o *opening, usual string) bool {
 	}
 	if o.ends {
 		p.expectEnd()
-	} else if p.open(nil, usual) {
+	} else if p.open(&opening{request: ordinary}) {
 		p.expectHealth(opText)
 	}
 	return false
 }
 
-// checkAccepted compares an answer with RFC 6455, section 4.2.2. The server speaks no extension and no subprotocol.
-func (p *peer) checkAccepted(line string, got http.Header, key string) {
+// checkAccepted compares an answer with RFC 6455, section 4.2.2. The server speaks no subprotocol.
+func (p *peer) checkAccepted(line string, got http.Header, key, extensions string) {
 	p.t.Helper()
 	if want := "HTTP/1.1 101 Switching Protocols"; line != want {
 		p.t.Fatalf("the status line is %q, want %q", line, want)
@@ -105,6 +104,9 @@ func (p *peer) checkAccepted(line string, got http.Header, key string) {
 	sum := sha1.Sum([]byte(key + acceptGUID))
 	want := http.Header{
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Accept": {base64.StdEncoding.EncodeToString(sum[:])},
+	}
+	if extensions != "" {
+		want["Sec-Websocket-Extensions"] = []string{extensions}
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		p.t.Errorf("the answer has the header %v, want %v", got, want)
@@ -211,9 +213,11 @@ func keys() []testCase {
 
 const deflateOffer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
 
+// extensions returns the ordinary request with an offer.
+func extensions(offer string) string { return plus("Sec-WebSocket-Extensions: " + offer + "\r\n") }
+
 // offers are extensions and subprotocols, none of which the server speaks: it must not answer any.
 func offers() []testCase {
-	extensions := func(value string) string { return plus("Sec-WebSocket-Extensions: " + value + "\r\n") }
 	protocols := func(value string) string { return plus("Sec-WebSocket-Protocol: " + value + "\r\n") }
 	cases := []testCase{
 		accepts("compression", plus(deflateOffer)),

@@ -108,6 +108,8 @@ type peer struct {
 	t    testing.TB
 	conn *net.TCPConn
 	in   *bufio.Reader
+
+	inflates bool // it has negotiated compression
 }
 
 func connect(t testing.TB, w *world) *peer {
@@ -146,7 +148,8 @@ func (p *peer) write(chop int, parts ...sendable) {
 
 var errLong = errors.New("the length is not in the shortest form")
 
-// next reads a frame. It must not be masked (RFC 6455, section 5.1), and its length must have the shortest form.
+// next reads a frame. It must not be masked (RFC 6455, section 5.1), and its length must have the shortest form. A message that
+// is compressed, if it may be, is returned as if it were not.
 func (p *peer) next() (frame, error) {
 	var start [10]byte
 	if _, err := io.ReadFull(p.in, start[:2]); err != nil {
@@ -172,7 +175,11 @@ func (p *peer) next() (frame, error) {
 	}
 	payload := make([]byte, size)
 	_, err := io.ReadFull(p.in, payload)
-	return frame{start[0], string(payload)}, err
+	got := frame{start[0], string(payload)}
+	if err == nil && p.inflates && got.first&rsv1 != 0 {
+		return got.inflated()
+	}
+	return got, err
 }
 
 // expect reads frames until it has read those that are wanted: messages in order and control frames in order.

@@ -30,6 +30,7 @@ const (
 // servers.
 type world struct {
 	headers      string // of the class
+	answers      string // likewise
 	listener     *countingListener
 	text, binary *endpoint
 	logs         *observer.ObservedLogs // warnings, and what net/http complains of
@@ -56,7 +57,7 @@ func newWorld(t *testing.T, c class) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{headers: c.headers, listener: &countingListener{TCPListener: tcp.(*net.TCPListener)}, logs: logs}
+	w := &world{headers: c.headers, answers: c.answers, listener: &countingListener{TCPListener: tcp.(*net.TCPListener)}, logs: logs}
 	w.text = newEndpoint("/text", opText, logger, c.options)
 	w.binary = newEndpoint("/binary", opBinary, logger, c.options)
 	complaints, _ := zap.NewStdLogAt(logger, zap.WarnLevel)
@@ -102,16 +103,16 @@ func (w *world) ServeHTTP(response http.ResponseWriter, r *http.Request) {
 	w.endpoint(r.URL.Path == w.binary.path).server.ServeHTTP(response, r)
 }
 
-// request returns the ordinary opening request.
-func (e *endpoint) request(w *world) string {
-	return strings.Replace(plus(w.headers), "/text", e.path, 1)
+// ordinary returns the ordinary opening of the class.
+func (w *world) ordinary(e *endpoint) *opening {
+	return &opening{request: strings.Replace(plus(w.headers), "/text", e.path, 1), answers: w.answers}
 }
 
 // meet connects the neighbour.
 func (e *endpoint) meet(t *testing.T, w *world) {
 	t.Helper()
 	e.neighbour = connect(t, w)
-	e.neighbour.open(nil, e.request(w))
+	e.neighbour.open(w.ordinary(e))
 }
 
 // check finds out whether the neighbour is still answered, and that nothing has panicked.
@@ -121,7 +122,8 @@ func (e *endpoint) check(t *testing.T, w *world) {
 	defer e.mu.Unlock()
 	e.said++
 	word := frame{fin | e.opcode, fmt.Sprint("neighbour ", e.said)}
-	neighbour := peer{t: t, conn: e.neighbour.conn, in: e.neighbour.in} // whose failures are those of this case
+	neighbour := *e.neighbour
+	neighbour.t = t // whose failures are those of this case
 	neighbour.extend()
 	neighbour.write(0, word)
 	neighbour.expect([]frame{word})

@@ -3,6 +3,7 @@ package wire
 import (
 	"compress/flate"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -14,6 +15,11 @@ const deflateTail = "\x00\x00\xff\xff"
 
 // inflateTail is deflateTail and an empty block that is the last one, so that an inflater knows where to end.
 const inflateTail = deflateTail + "\x01" + deflateTail
+
+const (
+	flateWindow = 32 << 10 // bytes that a block may refer back to: RFC 1951, section 2
+	maxFinals   = 64       // blocks in a message that call themselves the last one; going on after one costs some microseconds
+)
 
 // A Deflater compresses messages with permessage-deflate (RFC 7692), each by itself. A nil Deflater leaves them as they are.
 type Deflater struct {
@@ -128,9 +134,23 @@ func inflate(dst, data []byte, limit int64) ([]byte, error) {
 		inflaters.Put(z)
 	}()
 	z.src = tailed{data, inflateTail}
-	if err := z.flate.(flate.Resetter).Reset(&z.src, nil); err != nil {
-		return dst, err
+	for range maxFinals {
+		if err := z.flate.(flate.Resetter).Reset(&z.src, dst[max(0, len(dst)-flateWindow):]); err != nil {
+			return dst, err
+		}
+		var err error
+		if dst, err = z.read(dst, limit); err != nil {
+			return dst, err
+		}
+		if len(z.src.data) == 0 {
+			return dst, nil
+		}
 	}
+	return dst, &Violation{Code: codePolicy, Reason: fmt.Sprintf("more than %d final blocks in a message", maxFinals)}
+}
+
+// read appends what comes up to the next block that calls itself the last one: RFC 7692, section 7.2.3.4 lets others follow.
+func (z *inflater) read(dst []byte, limit int64) ([]byte, error) {
 	for {
 		dst = slices.Grow(dst, 512)
 		n, err := z.flate.Read(dst[len(dst):cap(dst)])
@@ -149,22 +169,24 @@ func inflate(dst, data []byte, limit int64) ([]byte, error) {
 // NegotiateDeflate returns the value of Sec-WebSocket-Extensions that accepts the first acceptable offer of
 // permessage-deflate in a request's, or "" (RFC 7692, section 7.1).
 func NegotiateDeflate(headers []string) string {
-	offers, _ := parseExtensions(headers)
-	for _, offer := range offers {
-		if answer, ok := acceptOffer(offer); ok {
-			return answer
+	answer := ""
+	eachExtension(headers, func(offer extension) bool {
+		accepted, ok := acceptOffer(offer)
+		if ok {
+			answer = accepted
 		}
-	}
-	return ""
+		return !ok
+	})
+	return answer
 }
 
 func acceptOffer(offer extension) (answer string, ok bool) {
-	if offer.name != "permessage-deflate" {
+	if offer.name != "permessage-deflate" || offer.n > maxParams {
 		return "", false
 	}
 	answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 	seen := make(map[string]bool)
-	for _, p := range offer.params {
+	for _, p := range offer.params[:offer.n] {
 		if seen[p.key] {
 			return "", false
 		}

@@ -119,20 +119,28 @@ func TestReader_Inflate(t *testing.T) {
 		want   string // of the first message
 		code   int    // 0: none, 1009: ErrTooLarge
 	}{
-		"text":                       {clientFrame(0xC1, deflated("hello")), "hello", 0},
-		"plain beside it":            {clientFrame(0x81, []byte("hello")), "hello", 0},
-		"ping between its frames":    {append(append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0x89, nil)...), clientFrame(0x80, deflated("hello")[2:])...), "", 0},
-		"as large as the limit":      {clientFrame(0xC2, deflated(strings.Repeat("x", 1000))), strings.Repeat("x", 1000), 0},
-		"larger":                     {clientFrame(0xC2, deflated(strings.Repeat("x", 1001))), "", 1009},
-		"bomb":                       {clientFrame(0xC2, deflated(strings.Repeat("x", 1<<20))), "", 1009},
-		"not UTF-8 when inflated":    {clientFrame(0xC1, deflated("\xff")), "", 1007},
-		"garbage":                    {clientFrame(0xC1, []byte("\xff\xff\xff")), "", 1007},
-		"cut":                        {clientFrame(0xC1, deflated("hello hello")[:3]), "", 1007},
-		"compressed ping":            {clientFrame(0xC9, nil), "", 1002},
-		"compressed continuation":    {append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0xC0, deflated("hello")[2:])...), "", 1002},
-		"reserved bit 2":             {clientFrame(0xA1, nil), "", 1002},
-		"empty, with a final block":  {clientFrame(0xC1, []byte{0x03, 0x00}), "", 0},
-		"nothing but the empty byte": {clientFrame(0xC1, []byte{0x00}), "", 0},
+		"text":                              {clientFrame(0xC1, deflated("hello")), "hello", 0},
+		"plain beside it":                   {clientFrame(0x81, []byte("hello")), "hello", 0},
+		"ping between its frames":           {append(append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0x89, nil)...), clientFrame(0x80, deflated("hello")[2:])...), "", 0},
+		"as large as the limit":             {clientFrame(0xC2, deflated(strings.Repeat("x", 1000))), strings.Repeat("x", 1000), 0},
+		"larger":                            {clientFrame(0xC2, deflated(strings.Repeat("x", 1001))), "", 1009},
+		"bomb":                              {clientFrame(0xC2, deflated(strings.Repeat("x", 1<<20))), "", 1009},
+		"not UTF-8 when inflated":           {clientFrame(0xC1, deflated("\xff")), "", 1007},
+		"garbage":                           {clientFrame(0xC1, []byte("\xff\xff\xff")), "", 1007},
+		"cut":                               {clientFrame(0xC1, deflated("hello hello")[:3]), "", 1007},
+		"compressed ping":                   {clientFrame(0xC9, nil), "", 1002},
+		"compressed continuation":           {append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0xC0, deflated("hello")[2:])...), "", 1002},
+		"reserved bit 2":                    {clientFrame(0xA1, nil), "", 1002},
+		"empty, with a final block":         {clientFrame(0xC1, []byte{0x03, 0x00}), "", 0},
+		"final block, empty byte":           {clientFrame(0xC1, []byte(final("hello")+"\x00")), "hello", 0},
+		"final block, no empty byte":        {clientFrame(0xC1, []byte(final("hello"))), "hello", 0},
+		"block behind a final one":          {clientFrame(0xC1, append([]byte(final("hello ")), deflated("hello")...)), "hello hello", 0},
+		"64 final blocks":                   {clientFrame(0xC1, []byte(strings.Repeat(final("x"), 64))), strings.Repeat("x", 64), 0},
+		"65 final blocks":                   {clientFrame(0xC1, []byte(strings.Repeat(final("x"), 65))), "", 1008},
+		"larger by final blocks":            {clientFrame(0xC1, []byte(final(strings.Repeat("x", 600))+final(strings.Repeat("x", 600)))), "", 1009},
+		"garbage behind a final one":        {clientFrame(0xC1, []byte(final("hello")+"\xff\xff\xff")), "", 1007},
+		"back reference past a final block": {clientFrame(0xC1, backReference("hello ", "hello")), "hello hello", 0},
+		"nothing but the empty byte":        {clientFrame(0xC1, []byte{0x00}), "", 0},
 	} {
 		r := wire.NewReader(bytes.NewReader(tc.stream), nil, 256, 1000)
 		r.Inflate = true
@@ -149,6 +157,48 @@ func TestReader_Inflate(t *testing.T) {
 		}
 		if code != tc.code || opcode != wire.OpPing && string(got) != tc.want {
 			t.Errorf("%s: %.20q, %v", name, got, err)
+		}
+	}
+}
+
+// final is deflated with a block that calls itself the last one (RFC 7692, section 7.2.3.4).
+func final(text string) string {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return b.String()
+}
+
+// backReference is first in a final block, and then second, which is part of it, by reference to it.
+func backReference(first, second string) []byte {
+	var b bytes.Buffer
+	w, err := flate.NewWriterDict(&b, flate.BestCompression, []byte(first))
+	if err != nil {
+		panic(err)
+	}
+	_, _ = io.WriteString(w, second)
+	_ = w.Flush()
+	return append([]byte(final(first)), b.Bytes()[:b.Len()-4]...)
+}
+
+// What does not compress is longer when it is compressed, the more so the less memory the peer's deflater has: in stored blocks
+// of 2 KiB here, as zlib's memLevel 5 makes them, and of 128 bytes.
+func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
+	const limit = 64 << 10
+	for _, block := range []int{128, 2 << 10} {
+		var stored []byte
+		for range limit / block {
+			stored = append(stored, 0, byte(block), byte(block>>8), ^byte(block), ^byte(block>>8))
+			stored = append(stored, strings.Repeat("x", block)...)
+		}
+		r := wire.NewReader(bytes.NewReader(clientFrame(0xC2, append(stored, 0))), nil, 256, limit)
+		r.Inflate = true
+		if _, got, err := r.Next(); err != nil || len(got) != limit {
+			t.Errorf("blocks of %d bytes: %d bytes, %v, want %d", block, len(got), err, limit)
 		}
 	}
 }

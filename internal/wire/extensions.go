@@ -5,14 +5,19 @@ import "strings"
 // An extension is one that a client offers (RFC 6455, section 9.1).
 type extension struct {
 	name   string
-	params []param
+	params [maxParams]param // the first ones
+	n      int              // how many there are
 }
+
+// maxParams is how many parameters permessage-deflate has at the most (RFC 7692, section 7.1).
+const maxParams = 4
 
 // A param has no value where that is empty: an empty value is no token.
 type param struct{ key, value string }
 
-// parseExtensions takes the values of Sec-WebSocket-Extensions apart, and says whether they keep to the grammar.
-func parseExtensions(headers []string) (list []extension, ok bool) {
+// eachExtension takes the values of Sec-WebSocket-Extensions apart until visit returns false, and says whether they keep to
+// the grammar so far. It keeps nothing: the list is as long as the client likes.
+func eachExtension(headers []string, visit func(extension) bool) (ok bool) {
 	for _, header := range headers {
 		s := scanner{rest: header}
 		for {
@@ -22,12 +27,14 @@ func parseExtensions(headers []string) (list []extension, ok bool) {
 			}
 			e, ok := s.extension()
 			if !ok || s.rest != "" && !strings.HasPrefix(s.rest, ",") {
-				return nil, false
+				return false
 			}
-			list = append(list, e)
+			if !visit(e) {
+				return true
+			}
 		}
 	}
-	return list, true
+	return true
 }
 
 // A scanner takes tokens from the front of a header's value.
@@ -50,7 +57,10 @@ func (s *scanner) extension() (e extension, ok bool) {
 				return e, false
 			}
 		}
-		e.params = append(e.params, p)
+		if e.n < maxParams {
+			e.params[e.n] = p
+		}
+		e.n++
 	}
 	return e, true
 }

@@ -22,7 +22,7 @@ const (
 func CheckUpgrade(r *http.Request) error {
 	switch key := r.Header["Sec-Websocket-Key"]; {
 	case r.Method != http.MethodGet:
-		return fmt.Errorf("method %s, not GET", r.Method)
+		return fmt.Errorf("method %.20q, not GET", r.Method)
 	case !r.ProtoAtLeast(1, 1):
 		return fmt.Errorf("%s, older than HTTP/1.1", r.Proto)
 	case !hasToken(r.Header["Connection"], "upgrade"):
@@ -36,7 +36,7 @@ func CheckUpgrade(r *http.Request) error {
 	case r.ContentLength != 0:
 		return errors.New("the request has a body") // it would be taken for frames
 	}
-	if _, ok := parseExtensions(r.Header["Sec-Websocket-Extensions"]); !ok {
+	if !eachExtension(r.Header["Sec-Websocket-Extensions"], func(extension) bool { return true }) {
 		return errors.New("Sec-WebSocket-Extensions is no list of extensions")
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +74,22 @@ func TestCheckUpgrade(t *testing.T) {
 	} {
 		if err := wire.CheckUpgrade(upgradeRequest(tc.change)); (err == nil) != tc.ok {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A header of extensions may be as long as a request may be, and costs no more than to read it.
+func TestCheckUpgrade_KeepsNoListOfExtensions(t *testing.T) {
+	for _, element := range []string{"a,", "a;a;a;a;a;a;a;a;a,", "permessage-deflate;x,"} {
+		header := strings.TrimRight(strings.Repeat(element, 1<<20/len(element)), ",")
+		r := upgradeRequest(set("Sec-WebSocket-Extensions", header))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := wire.CheckUpgrade(r)
+		answer := wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
+		runtime.ReadMemStats(&after)
+		if allocated := after.TotalAlloc - before.TotalAlloc; err != nil || answer != "" || allocated > 1<<20 {
+			t.Errorf("%q: error %v, answer %q, %d KiB allocated", element, err, answer, allocated>>10)
 		}
 	}
 }

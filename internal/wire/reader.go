@@ -216,10 +216,11 @@ func (r *Reader) header() (h header, err error) {
 	return h, nil
 }
 
-// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets longer.
+// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets longer: by
+// that much at most where zlib has little memory.
 func (r *Reader) most(h header) int64 {
 	if h.deflated || r.deflated {
-		return r.limit + r.limit>>10 + 64
+		return r.limit + r.limit>>3 + r.limit>>6 + 64
 	}
 	return r.limit
 }
