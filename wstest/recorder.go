@@ -20,11 +20,12 @@ type Totals struct {
 	MessageSent      int
 	FrameDropped     int
 	PongTimeout      int
+	LimitReached     int
 
 	ReceivedBytes, BroadcastBytes, SentBytes int64
 }
 
-// A Recorder is a wspulse.MetricsCollector that counts. Its zero value is ready, and all methods may be called from any
+// A Recorder is a wspulse.MetricsCollector, and a wspulse.LimitCollector, that counts. Its zero value is ready, and all methods may be called from any
 // goroutine. Embed it in a collector that does more. It keeps a Totals for every room and connectionID that it has seen.
 type Recorder struct {
 	wspulse.NoopCollector
@@ -34,6 +35,7 @@ type Recorder struct {
 	rooms       map[string]*Totals
 	connections map[string]*Totals
 	reasons     map[wspulse.DisconnectReason]int
+	limits      map[wspulse.Limit]int
 }
 
 // Totals returns what has been counted, for the whole server.
@@ -67,6 +69,13 @@ func (r *Recorder) Closed(reason wspulse.DisconnectReason) int {
 	return r.reasons[reason]
 }
 
+// Limit returns how often that limit was reached.
+func (r *Recorder) Limit(limit wspulse.Limit) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.limits[limit]
+}
+
 // ExpectConserved fails the test unless every frame that was accepted has been sent or dropped. sends is how often Send, of
 // the Server or of a Connection, has returned nil or wspulse.ErrSendBufferFull; broadcasts are counted by their hook. It
 // holds when nothing is queued: after Server.Close, for example.
@@ -96,6 +105,11 @@ func (r *Recorder) ExpectClosed(t testing.TB) {
 func (r *Recorder) record(roomID, connectionID string, count func(*Totals)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count(roomID, connectionID, count)
+}
+
+// count is record with mu held.
+func (r *Recorder) count(roomID, connectionID string, count func(*Totals)) {
 	count(&r.all)
 	count(entry(&r.rooms, roomID))
 	if connectionID != "" {
@@ -122,9 +136,9 @@ func (r *Recorder) ConnectionOpened(roomID, connectionID string) {
 
 // ConnectionClosed counts the end of a session, and its reason.
 func (r *Recorder) ConnectionClosed(roomID, connectionID string, _ time.Duration, reason wspulse.DisconnectReason) {
-	r.record(roomID, connectionID, func(t *Totals) { t.ConnectionClosed++ })
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.count(roomID, connectionID, func(t *Totals) { t.ConnectionClosed++ })
 	if r.reasons == nil {
 		r.reasons = make(map[wspulse.DisconnectReason]int)
 	}
@@ -179,4 +193,19 @@ func (r *Recorder) FrameDropped(roomID, connectionID string) {
 // PongTimeout counts a peer that answered no ping.
 func (r *Recorder) PongTimeout(roomID, connectionID string) {
 	r.record(roomID, connectionID, func(t *Totals) { t.PongTimeout++ })
+}
+
+// LimitReached counts a limit that was reached, for the server only where it names nobody.
+func (r *Recorder) LimitReached(limit wspulse.Limit, roomID, connectionID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.limits == nil {
+		r.limits = make(map[wspulse.Limit]int)
+	}
+	r.limits[limit]++
+	if connectionID == "" {
+		r.all.LimitReached++
+		return
+	}
+	r.count(roomID, connectionID, func(t *Totals) { t.LimitReached++ })
 }

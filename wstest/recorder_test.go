@@ -23,6 +23,8 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 			r.MessageSent("r", "alice", 7)
 			r.FrameDropped("r", "alice")
 			r.PongTimeout("r", "alice")
+			r.LimitReached(wspulse.LimitMalformed, "r", "alice")
+			r.LimitReached(wspulse.LimitMaxConnections, "", "")
 			r.SendBufferUtilization("r", "alice", 1, 2)
 			r.ConnectionClosed("r", "alice", time.Second, wspulse.DisconnectKick)
 			r.RoomDestroyed("r")
@@ -31,12 +33,14 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 	hooks.Wait()
 	all := wstest.Totals{ConnectionOpened: 10, ConnectionClosed: 10, ResumeAttempt: 10, RoomCreated: 10, RoomDestroyed: 10,
 		MessageReceived: 10, MessageBroadcast: 10, FanOut: 20, MessageSent: 10, FrameDropped: 10, PongTimeout: 10,
-		ReceivedBytes: 30, BroadcastBytes: 50, SentBytes: 70}
+		LimitReached: 20, ReceivedBytes: 30, BroadcastBytes: 50, SentBytes: 70}
+	room := all
+	room.LimitReached = 10
 	alice := wstest.Totals{ConnectionOpened: 10, ConnectionClosed: 10, ResumeAttempt: 10, MessageSent: 10, FrameDropped: 10,
-		PongTimeout: 10, SentBytes: 70}
+		PongTimeout: 10, LimitReached: 10, SentBytes: 70}
 	for name, tc := range map[string]struct{ got, want wstest.Totals }{
 		"Totals":        {r.Totals(), all},
-		"Room":          {r.Room("r"), all},
+		"Room":          {r.Room("r"), room},
 		"Connection":    {r.Connection("alice"), alice},
 		"another room":  {r.Room("other"), wstest.Totals{}},
 		"no connection": {r.Connection(""), wstest.Totals{}},
@@ -47,6 +51,9 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 	}
 	if r.Closed(wspulse.DisconnectKick) != 10 || r.Closed(wspulse.DisconnectNormal) != 0 {
 		t.Error("wrong reasons")
+	}
+	if r.Limit(wspulse.LimitMalformed) != 10 || r.Limit(wspulse.LimitMaxConnections) != 10 || r.Limit(wspulse.LimitMessageRate) != 0 {
+		t.Error("wrong limits")
 	}
 }
 
