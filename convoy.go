@@ -45,8 +45,8 @@ func (c *convoy) add(l *link) *convoy {
 	return nil
 }
 
-// leave starts a convoy that is not full.
-func (c *convoy) leave() {
+// launch starts a convoy that is not full.
+func (c *convoy) launch() {
 	if c != nil {
 		go c.start()
 	}
@@ -83,14 +83,17 @@ func (c *convoy) writer(l *link) io.Writer {
 	return c
 }
 
-// Write writes what the socket takes at once, and passes the others on before it waits with the rest.
+// Write writes what the socket takes at once. Unless that is all, it passes the others on, and waits with the rest.
 func (c *convoy) Write(p []byte) (int, error) {
 	s := &c.links[c.at].socket
 	n, err := c.eager.Write(s, p)
-	if n == len(p) || err != nil {
-		return n, err
+	if n == len(p) {
+		return n, nil
 	}
 	c.passOn()
+	if err != nil {
+		return n, err
+	}
 	m, err := s.Conn.Write(p[n:])
 	return n + m, err
 }

@@ -334,7 +334,7 @@ func (h *hub) fanOut(r *room, frames []*wire.Frame) {
 	for _, s := range r.members {
 		pumps = pumps.add(s.push(frames))
 	}
-	pumps.leave()
+	pumps.launch()
 	if len(r.members) > 0 {
 		for _, f := range frames {
 			h.cfg.metrics.MessageBroadcast(r.id, f.Size, len(r.members))

@@ -131,7 +131,7 @@ func TestLoad_5000Connections(t *testing.T) {
 		return nil
 	})
 	eventually(t, "all are gone", func() bool { return tally.closed.Load() == crowdSize })
-	eventually(t, "all sockets are closed", func() bool { return w.listener.open.Load() == 0 })
+	eventually(t, "all sockets are closed", w.listener.allClosed)
 	if n := w.server.GetConnections("r"); len(n) > 0 || tally.rooms.Load() != 0 {
 		t.Errorf("%d members and %d rooms left", len(n), tally.rooms.Load())
 	}
@@ -162,7 +162,7 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "all are in the room", func() bool { return len(w.server.GetConnections("r")) == crowdSize })
-		eventually(t, "all sockets are closed", func() bool { return w.listener.open.Load() == 0 })
+		eventually(t, "all sockets are closed", w.listener.allClosed)
 		phases := expectNoAllocation(t, w, rounds, &tally.fannedOut)
 		if dropped := tally.dropped.Load(); dropped != int64(crowdSize*(phases*rounds-buffer)) {
 			t.Errorf("%d frames dropped", dropped)

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func unstartedNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld 
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := &netListener{TCPListener: tcp.(*net.TCPListener)}
+	listener := &netListener{TCPListener: tcp.(*net.TCPListener), conns: make(map[*net.TCPConn]*accepted)}
 	w := &netWorld{t: t, before: before, listener: listener, server: wspulse.NewServer(fromQuery, options...)}
 	w.http = httptest.NewUnstartedServer(w.server)
 	_ = w.http.Listener.Close()
@@ -76,11 +77,11 @@ func unstartedNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld 
 func (w *netWorld) tearDown() {
 	w.t.Helper()
 	w.server.Close()
-	if n := w.listener.upgradedAndOpen(); n > 0 {
+	if _, n := w.listener.open(); n > 0 {
 		w.t.Errorf("Server.Close returned with %d sockets open", n)
 	}
 	w.http.Close()
-	if n := w.listener.open.Load(); n > 0 {
+	if n, _ := w.listener.open(); n > 0 {
 		w.t.Errorf("%d sockets were never closed", n)
 	}
 	w.noGoroutineLeft()
@@ -139,18 +140,19 @@ func (w *netWorld) session(room, id string) wspulse.Connection {
 	return session
 }
 
-// A netListener counts its connections and knows which of them were upgraded.
+// A netListener knows its connections and which of them were upgraded. It wraps none of them: the library writes to a
+// *net.TCPConn in another way than to any other net.Conn.
 type netListener struct {
 	*net.TCPListener
-	buffers  atomic.Int64 // of the kernel, in bytes, for connections to come; 0 leaves them alone
-	open     atomic.Int64
-	upgraded sync.Map // *netConn → nil
+	buffers atomic.Int64 // of the kernel, in bytes, for connections to come; 0 leaves them alone
+
+	mu    sync.Mutex                 // guards what follows
+	conns map[*net.TCPConn]*accepted // that are not known to be closed
 }
 
-type netConn struct {
-	*net.TCPConn
-	listener *netListener
-	closed   atomic.Bool
+type accepted struct {
+	raw      syscall.RawConn
+	upgraded bool
 }
 
 func (l *netListener) Accept() (net.Conn, error) {
@@ -158,18 +160,17 @@ func (l *netListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.open.Add(1)
 	if n := int(l.buffers.Load()); n > 0 {
 		_ = c.SetWriteBuffer(n)
 	}
-	return &netConn{TCPConn: c, listener: l}, nil
-}
-
-func (c *netConn) Close() error {
-	if c.closed.CompareAndSwap(false, true) {
-		defer c.listener.open.Add(-1)
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
-	return c.TCPConn.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[c] = &accepted{raw: raw}
+	return c, nil
 }
 
 // track is the ConnState hook of the http.Server.
@@ -178,18 +179,32 @@ func (l *netListener) track(c net.Conn, state http.ConnState) {
 		c = secure.NetConn()
 	}
 	if state == http.StateHijacked {
-		l.upgraded.Store(c, nil)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns[c.(*net.TCPConn)].upgraded = true
 	}
 }
 
-func (l *netListener) upgradedAndOpen() (n int) {
-	l.upgraded.Range(func(c, _ any) bool {
-		if !c.(*netConn).closed.Load() {
-			n++
+// open returns how many connections are open, and how many of them were upgraded.
+func (l *netListener) open() (all, upgraded int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c, state := range l.conns {
+		if state.raw.Control(func(uintptr) {}) != nil {
+			delete(l.conns, c)
+			continue
 		}
-		return true
-	})
-	return n
+		all++
+		if state.upgraded {
+			upgraded++
+		}
+	}
+	return all, upgraded
+}
+
+func (l *netListener) allClosed() bool {
+	all, _ := l.open()
+	return all == 0
 }
 
 func (l *netListener) dial(ctx context.Context, network, addr string) (net.Conn, error) {

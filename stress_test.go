@@ -126,7 +126,7 @@ func TestStress_UpgradesDuringClose(t *testing.T) {
 		}
 		eventually(t, "upgrades", func() bool { return dialed.Load() > 30 })
 		w.server.Close()
-		if n := w.listener.upgradedAndOpen(); n > 0 {
+		if _, n := w.listener.open(); n > 0 {
 			t.Fatalf("Server.Close returned with %d sockets open", n)
 		}
 		dialers.Wait()
@@ -205,7 +205,7 @@ func (c *chaos) run(random *rand.Rand, amidst bool) {
 			closers.Go(c.w.server.Close)
 		}
 		closers.Wait()
-		if n := c.w.listener.upgradedAndOpen(); n > 0 {
+		if _, n := c.w.listener.open(); n > 0 {
 			c.t.Errorf("Server.Close returned with %d sockets open", n)
 		}
 	}

@@ -31,25 +31,23 @@ func (l *link) work(c *convoy) (over bool) {
 	batch := l.hub.batches.Get(l.deflate)
 	defer l.hub.batches.Put(batch)
 	for first := true; ; first = false {
-		switch l.session.outbox.take(batch) {
+		task := l.session.outbox.take(batch)
+		if quick := first && task == taskWrite && !l.deflate; !quick && task != taskNothing {
+			c.passOn()
+		}
+		switch task {
 		case taskNothing:
 			return false
 		case taskWrite:
-			if !first { // a busy link does not hold the others up
-				c.passOn()
-			}
 			l.allowWrite()
 			if err := l.writeBatch(batch, c.writer(l)); err != nil {
-				c.passOn()
 				l.writeFailed(err)
 				return true
 			}
 		case taskLeave:
-			c.passOn()
 			l.leave()
 			return true
 		case taskFinish:
-			c.passOn()
 			l.finish(batch)
 			return true
 		}

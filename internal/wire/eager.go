@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"net"
+	"os"
+)
+
 // An Eager writes what a socket takes without waiting. It belongs to one goroutine at a time.
 type Eager struct {
 	p   []byte
@@ -17,8 +22,10 @@ func (e *Eager) Write(s *Socket, p []byte) (n int, err error) {
 		e.try = e.tryWrite
 	}
 	e.p, e.n, e.err = p, 0, nil
-	if err = s.raw.Write(e.try); err == nil {
-		err = e.err
+	err = s.raw.Write(e.try)
+	if err == nil && e.err != nil { // as the Conn itself would say it
+		err = &net.OpError{Op: "write", Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
+			Err: os.NewSyscallError("write", e.err)}
 	}
 	e.p = nil
 	return e.n, err

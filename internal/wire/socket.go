@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Socket is the net.Conn under a link. One goroutine reads it and one writes it; both ways of closing go round the writer.
+// Socket is the net.Conn under a link. One goroutine reads it and one writes it; Part, Drain and Abort are the ways to end it.
 type Socket struct {
 	net.Conn
 	raw syscall.RawConn // for an Eager; nil where there is none

@@ -1,0 +1,203 @@
+package wspulse
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// patience bounds every wait of these tests. It is reached only by a failure.
+const patience = 10 * time.Second
+
+// newWorkingHub returns the hub of a server that runs.
+func newWorkingHub(t *testing.T, options ...ServerOption) *hub {
+	t.Helper()
+	connect := func(*http.Request) (roomID, connectionID string, err error) { return "", "", nil }
+	s := NewServer(connect, options...)
+	t.Cleanup(s.Close)
+	return s.(*server).hub
+}
+
+// tcpPair returns the ends of a TCP connection.
+func tcpPair(t *testing.T) (server, client *net.TCPConn) {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	dialed, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.AcceptTCP(); err != nil {
+		t.Fatal(err)
+	}
+	client = dialed.(*net.TCPConn)
+	t.Cleanup(func() { _ = client.Close() })
+	_ = client.SetReadDeadline(time.Now().Add(patience))
+	return server, client
+}
+
+// A rider is a session in a convoy, and its peer.
+type rider struct {
+	session *session
+	link    *link
+	peer    *net.TCPConn
+}
+
+// newConvoyOf returns a convoy, not started, of as many sessions as there are frames, each with its frame to write. The first
+// takes compressed messages if deflate is set.
+func newConvoyOf(t *testing.T, h *hub, deflate bool, frames ...*wire.Frame) (*convoy, []*rider) {
+	t.Helper()
+	var (
+		c      *convoy
+		riders []*rider
+	)
+	for i, f := range frames {
+		server, client := tcpPair(t)
+		l := newLink(h, server, nil, deflate && i == 0)
+		id := strconv.Itoa(i)
+		h.register("r", id, seat{}, l)
+		deadline := time.Now().Add(patience)
+		s, _ := h.session(id)
+		for ; s == nil; s, _ = h.session(id) {
+			if time.Now().After(deadline) {
+				t.Fatalf("session %s has not opened", id)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		c = c.add(s.push([]*wire.Frame{f}))
+		riders = append(riders, &rider{s, l, client})
+	}
+	t.Cleanup(func() {
+		if t.Failed() { // these pumps have not run, and Close would wait for them
+			for _, r := range riders[1:] {
+				go r.link.writePump(nil)
+			}
+		}
+	})
+	return c, riders
+}
+
+// hears reads a frame.
+func (r *rider) hears(t *testing.T, f *wire.Frame) {
+	t.Helper()
+	got := make([]byte, len(f.Bytes))
+	if _, err := io.ReadFull(r.peer, got); err != nil || string(got) != string(f.Bytes) {
+		t.Errorf("peer %s read %.40q, error %v, want %.40q", r.session.ID(), got, err, f.Bytes)
+	}
+}
+
+// Whatever keeps the first of a convoy, the others are written to meanwhile.
+func TestConvoy_NobodyWaitsForTheFirst(t *testing.T) {
+	word := wire.New(wire.OpText, []byte("word"))
+	for name, tc := range map[string]struct {
+		first   *wire.Frame
+		deflate bool
+		delay   func(r *rider) // is to keep the first
+	}{
+		"its peer does not read":      {first: wire.New(wire.OpText, make([]byte, 64<<20))},
+		"its messages are compressed": {first: word, deflate: true},
+		"the write fails":             {first: word, delay: func(r *rider) { _ = r.link.socket.Conn.(*net.TCPConn).CloseWrite() }},
+		"reading has ended": {first: word, delay: func(r *rider) {
+			_, _ = r.peer.Write([]byte("\x88\x80\x00\x00\x00\x00")) // and leaves its own half open
+			<-r.link.readDone
+		}},
+		"its session has ended": {first: word, delay: func(r *rider) { _ = r.session.Close() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newWorkingHub(t, WithWriteWait(time.Second), WithCompression(1, 0))
+			c, riders := newConvoyOf(t, h, tc.deflate, tc.first, word, word)
+			if tc.delay != nil {
+				tc.delay(riders[0])
+			}
+			go riders[0].link.writePump(c) // and none of the others, unless it passes them on
+			riders[1].hears(t, word)
+			riders[2].hears(t, word)
+		})
+	}
+}
+
+// A busyRoom queues another frame for session 0 whenever it has sent one, until session 1 has.
+type busyRoom struct {
+	NoopCollector
+	again atomic.Pointer[func()]
+	over  atomic.Bool
+}
+
+func (b *busyRoom) MessageSent(_, connectionID string, _ int) {
+	if again := b.again.Load(); connectionID == "0" && !b.over.Load() {
+		(*again)()
+	} else if connectionID == "1" {
+		b.over.Store(true)
+	}
+}
+
+func TestConvoy_NobodyWaitsForABusyOne(t *testing.T) {
+	busy := &busyRoom{}
+	h := newWorkingHub(t, WithMetrics(busy))
+	word := wire.New(wire.OpText, []byte("word"))
+	c, riders := newConvoyOf(t, h, false, word, word)
+	again := func() { _, _ = riders[0].session.outbox.offer(word) }
+	busy.again.Store(&again)
+	giveUp := time.AfterFunc(patience, func() { busy.over.Store(true) })
+	go func() { _, _ = io.Copy(io.Discard, riders[0].peer) }()
+	riders[0].link.writePump(c)
+	if !giveUp.Stop() {
+		t.Error("the second has not been written to")
+	}
+	riders[1].hears(t, word)
+}
+
+// Links that have one small message to write share a goroutine.
+func TestConvoy_SmallWritesStayTogether(t *testing.T) {
+	h := newWorkingHub(t)
+	word := wire.New(wire.OpText, []byte("word"))
+	c, riders := newConvoyOf(t, h, false, word, word, word)
+	for c.at = range c.links {
+		c.links[c.at].writePump(c)
+		if len(c.links) != len(riders) {
+			t.Errorf("%d of %d are left after number %d", len(c.links), len(riders), c.at)
+		}
+		riders[c.at].hears(t, word)
+	}
+}
+
+// The error of a write is that of a net.Conn, in a convoy too.
+func TestConvoy_WriteErrors(t *testing.T) {
+	h := newWorkingHub(t)
+	word := wire.New(wire.OpText, []byte("word"))
+	c, riders := newConvoyOf(t, h, false, word, word)
+	_ = riders[0].link.socket.Conn.(*net.TCPConn).CloseWrite()
+	_, alone := riders[0].link.socket.Conn.Write(word.Bytes)
+	_, err := c.Write(word.Bytes)
+	if !errors.Is(err, syscall.EPIPE) || err.Error() != alone.Error() {
+		t.Errorf("%v, by itself %v", err, alone)
+	}
+	riders[0].link.writePump(nil) // which ends it
+}
+
+// Fan-outs take as many broadcasts together as fit the cache, and an eighth of a member's buffer.
+func TestHub_TogetherIsBounded(t *testing.T) {
+	h, sessions := newQuietHub(1, 256, NoopCollector{})
+	for size, want := range map[int]int{10: 32, 10 << 10: 7, 100 << 10: 1} {
+		r := request{room: sessions[0].room, frame: wire.New(wire.OpText, []byte(strings.Repeat("x", size)))}
+		turn := make([]request, maxTurn)
+		for i := range turn {
+			turn[i] = r
+		}
+		if got := h.together(turn); got != want || len(h.frames) != want {
+			t.Errorf("%d broadcasts of %d bytes together, want %d", got, size, want)
+		}
+	}
+}
