@@ -147,7 +147,11 @@ func TestAbuse_CloseCode(t *testing.T) {
 			if err := <-w.left; err == nil {
 				t.Error("OnDisconnect got no error")
 			}
-			w.expectLog(zapcore.WarnLevel, "wspulse: peer broke the protocol", "error:")
+			if tc.code == 1009 {
+				w.expectLog(zapcore.WarnLevel, "wspulse: limit reached: max_message_size", "")
+			} else {
+				w.expectLog(zapcore.WarnLevel, "wspulse: peer broke the protocol", "error:")
+			}
 			if n := w.warnings(); n != 1 {
 				t.Errorf("%d warnings", n)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -112,7 +113,8 @@ func (l *link) run(name string, opening func(Connection)) {
 	if opening != nil {
 		start := time.Now()
 		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
-		l.received.credit(l.hub.cfg.messageRate, time.Since(start))
+		now := time.Now()
+		l.received.credit(l.hub.cfg.messageRate, now, now.Sub(start))
 	}
 }
 
@@ -218,8 +220,9 @@ func (l *link) receive(data []byte) (err error) {
 	}
 	l.malformed = 0
 	cfg.onMessage(s, f)
-	took := time.Since(start)
-	l.received.credit(cfg.messageRate, took)
+	now := time.Now()
+	took := now.Sub(start)
+	l.received.credit(cfg.messageRate, now, took)
 	l.stalled += took
 	if l.stalled >= stallStep {
 		l.deadline = l.deadline.Add(l.stalled)
@@ -264,7 +267,8 @@ func (l *link) explain(err error) error {
 		return err
 	case errors.Is(err, wire.ErrTooLarge):
 		l.farewell = wire.Close(websocket.CloseMessageTooBig, "")
-		err = fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, websocket.ErrReadLimit)
+		l.limitReached(LimitMaxMessageSize)
+		return fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, websocket.ErrReadLimit)
 	case errors.As(err, &violation):
 		l.farewell = wire.Close(violation.Code, violation.Reason)
 	case isTimeout(err) && l.late():
@@ -272,9 +276,7 @@ func (l *link) explain(err error) error {
 		return l.explain(&LimitError{LimitMessageTime, websocket.ClosePolicyViolation, fmt.Sprintf("a message took longer than %v", d)})
 	case errors.As(err, &exceeded):
 		l.farewell = wire.Close(exceeded.Code, exceeded.Reason)
-		if !l.session.ended() {
-			l.hub.limitReached(exceeded.Limit, l.session.RoomID(), l.session.id, zap.Stringer("remoteAddr", l.socket.RemoteAddr()))
-		}
+		l.limitReached(exceeded.Limit)
 		return err
 	case isTimeout(err):
 		if !l.session.ended() {
@@ -289,10 +291,8 @@ func (l *link) explain(err error) error {
 	return err
 }
 
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
-}
+// isTimeout says that a deadline of ours has passed, which other timeouts are not: that of TCP, for one.
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 var (
 	pingFrame = wire.Ping()

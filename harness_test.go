@@ -280,7 +280,11 @@ func (p *peer) expect(want string) {
 // expectClose waits for the end of the connection and compares the close frame that the peer has read.
 func (p *peer) expectClose(code int, reason string) {
 	p.t.Helper()
-	<-p.closed
+	select {
+	case <-p.closed:
+	case <-time.After(24 * time.Hour):
+		p.t.Fatalf("peer: nothing has ended the connection, want close %d %q", code, reason)
+	}
 	var closed *websocket.CloseError
 	if !errors.As(p.err, &closed) || closed.Code != code || closed.Text != reason {
 		p.t.Errorf("peer: got %v, want close %d %q", p.err, code, reason)

@@ -145,16 +145,19 @@ func (h *hub) run() {
 // admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
 func (h *hub) admit(r registration) {
 	s := h.sessions[r.connectionID]
-	switch {
-	case s == nil:
-		h.open(r)
-	case s.link == nil:
+	if s != nil && s.link == nil {
 		h.giveUp(r.seat)
 		h.resume(s, r.link)
-	default:
-		h.end(s, replaced, ErrDuplicateConnectionID)
-		h.open(r)
+		return
 	}
+	if full := h.claim(r.seat, s); full != "" {
+		h.turnAway(r, full)
+		return
+	}
+	if s != nil {
+		h.end(s, replaced, ErrDuplicateConnectionID)
+	}
+	h.open(r)
 }
 
 func (h *hub) open(r registration) {
@@ -165,7 +168,7 @@ func (h *hub) open(r registration) {
 		openedAt: time.Now(),
 		done:     make(chan struct{}),
 	}
-	if h.join(s, r.roomID, r.seat) {
+	if h.join(s, r.roomID) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}
 	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
@@ -388,7 +391,7 @@ func (h *hub) logPanic(name, connectionID string, v any) {
 }
 
 // join puts a session into the maps, and says whether its room is new.
-func (h *hub) join(s *session, roomID string, place seat) (created bool) {
+func (h *hub) join(s *session, roomID string) (created bool) {
 	r := h.rooms[roomID]
 	if created = r == nil; created {
 		r = &room{id: roomID}
@@ -396,9 +399,6 @@ func (h *hub) join(s *session, roomID string, place seat) (created bool) {
 	s.room, s.outbox.bound = r, &h.bound
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !place.taken { // the session that it was to resume or replace is gone
-		h.admission.take(s.key)
-	}
 	s.slot = len(r.members)
 	r.members = append(r.members, s)
 	h.rooms[roomID] = r

@@ -1,10 +1,14 @@
 package wspulse
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 	"weak"
@@ -20,10 +24,20 @@ func newQuietHub(members, buffer int, metrics MetricsCollector) (*hub, []*sessio
 	var sessions []*session
 	for i := range members {
 		s := &session{hub: h, id: string(rune('a' + i)), done: make(chan struct{})}
-		h.join(s, "r", seat{})
+		h.join(s, "r")
 		sessions = append(sessions, s)
 	}
 	return h, sessions
+}
+
+// A timeout of TCP is not one of the deadlines that the library sets.
+func TestIsTimeout(t *testing.T) {
+	for err, want := range map[error]bool{os.ErrDeadlineExceeded: true, syscall.ETIMEDOUT: false, io.EOF: false} {
+		wrapped := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", err)}
+		if got := isTimeout(wrapped); got != want {
+			t.Errorf("%v: %v, want %v", wrapped, got, want)
+		}
+	}
 }
 
 // A dropCounter counts lost frames.

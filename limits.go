@@ -18,6 +18,7 @@ type Limit string
 // The limits, by the option that sets them.
 const (
 	LimitMaxConnections  Limit = "max_connections"   // WithMaxConnections
+	LimitMaxMessageSize  Limit = "max_message_size"  // WithMaxMessageSize
 	LimitConnections     Limit = "connection_limit"  // WithConnectionLimit
 	LimitHandshakeTime   Limit = "handshake_timeout" // WithHandshakeTimeout
 	LimitMessageRate     Limit = "message_rate"      // WithMessageRate
@@ -102,6 +103,34 @@ type seat struct {
 	key   string // of WithConnectionLimit
 }
 
+// claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is the
+// session that it replaces, if there is one: what that has on its limits is counted as free. Hub.
+func (h *hub) claim(place seat, old *session) (full Limit) {
+	if place.taken {
+		return ""
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old != nil {
+		h.admission.free(old.key)
+		defer h.admission.take(old.key)
+	}
+	if full = h.admission.full(h.cfg, place.key); full == "" {
+		h.admission.take(place.key)
+	}
+	return full
+}
+
+// turnAway closes the WebSocket of a registration for which a limit leaves no seat. Hub.
+func (h *hub) turnAway(r registration, full Limit) {
+	h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
+	h.links.Add(1)
+	go func() {
+		defer h.links.Done()
+		r.link.socket.Part(wire.Close(websocket.CloseTryAgainLater, "too many connections"), time.Now().Add(closeGrace))
+	}()
+}
+
 // A rate is a token bucket: so many messages a second, and a burst of as many as it holds.
 type rate struct {
 	perSecond float64
@@ -110,26 +139,42 @@ type rate struct {
 
 // A meter is the state of a rate for one link.
 type meter struct {
-	used  float64 // tokens
-	at    time.Time
-	spare float64 // tokens for what waited while a callback ran
+	used  float64   // tokens
+	at    time.Time // when that was so
+	spare float64   // tokens for what waited while a callback ran; they lapse when nothing has come for spareTime
 }
 
-// credit lets the peer send, beyond its rate, what it was due to send while a callback of that duration ran.
-func (m *meter) credit(r rate, d time.Duration) { m.spare += d.Seconds() * r.perSecond }
+// spareTime is longer than what waited takes to come in, once somebody reads it.
+const spareTime = time.Second
+
+// refill gives back the tokens of the time that has passed, and returns those that were more than there was room for.
+func (m *meter) refill(r rate, now time.Time) (over float64) {
+	m.used -= now.Sub(m.at).Seconds() * r.perSecond
+	m.at = now
+	over = max(0, -m.used)
+	m.used = max(0, m.used)
+	return over
+}
+
+// credit lets the peer send at once what it was due to send while a callback of that duration ran, beyond its burst.
+func (m *meter) credit(r rate, now time.Time, d time.Duration) {
+	m.spare += min(m.refill(r, now), d.Seconds()*r.perSecond)
+}
 
 // take says whether there is a token left.
 func (m *meter) take(r rate, now time.Time) bool {
-	if m.spare >= 1 {
-		m.spare--
-		return true
+	if now.Sub(m.at) > spareTime {
+		m.spare = 0
 	}
-	m.used = max(0, m.used-now.Sub(m.at).Seconds()*r.perSecond)
-	m.at = now
-	if m.used+1 > r.burst {
+	m.refill(r, now)
+	switch {
+	case m.spare >= 1:
+		m.spare--
+	case m.used+1 <= r.burst:
+		m.used++
+	default:
 		return false
 	}
-	m.used++
 	return true
 }
 
@@ -148,6 +193,13 @@ func (l *link) checkRate(opcode wire.Opcode) error {
 	}
 	return &LimitError{LimitMessageRate, websocket.ClosePolicyViolation,
 		fmt.Sprintf("more than %v messages a second, after a burst of %.0f", r.perSecond, r.burst)}
+}
+
+// limitReached tells of a limit that ends the link, unless the session has ended before.
+func (l *link) limitReached(limit Limit) {
+	if !l.session.ended() {
+		l.hub.limitReached(limit, l.session.RoomID(), l.session.id, zap.Stringer("remoteAddr", l.socket.RemoteAddr()))
+	}
 }
 
 // checkMalformed ends a transport whose peer sends nothing but malformed messages.

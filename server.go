@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -100,18 +101,17 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.busy(w, r, full)
 		return
 	}
-	defer s.hub.upgrades.Done()
-	l, ok := s.upgrade(w, r)
-	if !ok {
-		s.hub.giveUp(place)
-		return
+	var l *link
+	defer func() { s.hub.exit(place, l) }() // also when a middleware panics
+	if l = s.upgrade(w, r); l != nil {
+		s.hub.register(guest.roomID, guest.connectionID, place, l)
 	}
-	s.hub.register(guest.roomID, guest.connectionID, place, l)
 }
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// A guest is who a request is from.
+// A guest is who a request is from. Its strings are copies: those that connect returns are mostly parts of the request's
+// first line or of a cookie, and would keep all of that for as long as the session lasts.
 type guest struct {
 	roomID, connectionID string
 	key                  string // of WithConnectionLimit
@@ -135,33 +135,33 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (g guest, ok b
 		!s.hub.contain("CheckOrigin", g.connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
 		answer(w, http.StatusInternalServerError)
 	case !accepted:
-		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("origin refused: %q", r.Header["Origin"]))
+		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("origin refused: %.100q", strings.Join(r.Header["Origin"], ", ")))
 	case s.cfg.connectionKey != nil &&
 		!s.hub.contain("WithConnectionLimit", g.connectionID, func() { g.key = s.cfg.connectionKey(r) }):
 		answer(w, http.StatusInternalServerError)
 	default:
-		return g, true
+		return guest{strings.Clone(g.roomID), strings.Clone(g.connectionID), strings.Clone(g.key)}, true
 	}
 	return guest{}, false
 }
 
-// upgrade makes a WebSocket of a request, or answers it.
-func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (l *link, ok bool) {
+// upgrade makes a WebSocket of a request, or answers it and returns nil.
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) *link {
 	if err := wire.CheckUpgrade(r); err != nil {
 		s.refuse(w, r, http.StatusBadRequest, err)
-		return nil, false
+		return nil
 	}
 	wait := s.cfg.writeWait
 	if by, ok := r.Context().Deadline(); ok {
 		if wait = min(wait, time.Until(by)); wait <= 0 {
 			s.busy(w, r, LimitHandshakeTime)
-			return nil, false
+			return nil
 		}
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		s.refuse(w, r, http.StatusInternalServerError, err)
-		return nil, false
+		return nil
 	}
 	deflate := ""
 	if s.cfg.deflater != nil {
@@ -170,9 +170,9 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (l *link, ok bo
 	early, err := wire.Accept(conn, buffered.Reader, r, deflate, wait)
 	if err != nil {
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
-		return nil, false
+		return nil
 	}
-	return newLink(s.hub, conn, early, deflate != ""), true
+	return newLink(s.hub, conn, early, deflate != "")
 }
 
 // busy answers a request that a limit refuses.
@@ -331,6 +331,14 @@ func (h *hub) enter(connectionID, key string) (place seat, full Limit) {
 	return place, ""
 }
 
+// exit ends what enter began. Without a link, the seat is free again.
+func (h *hub) exit(place seat, l *link) {
+	if l == nil {
+		h.giveUp(place)
+	}
+	h.upgrades.Done()
+}
+
 // giveUp frees a seat that no session needs.
 func (h *hub) giveUp(place seat) {
 	if !place.taken {
@@ -341,7 +349,7 @@ func (h *hub) giveUp(place seat) {
 	h.admission.free(place.key)
 }
 
-// register hands a link to the hub, or refuses the peer where the hub is ending. It ends an upgrade.
+// register hands a link to the hub, or refuses the peer where the hub is ending.
 func (h *hub) register(roomID, connectionID string, place seat, l *link) {
 	if connectionID == "" {
 		connectionID = uuid.NewString()

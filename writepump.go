@@ -163,6 +163,7 @@ func (l *link) writeBatch(batch *wire.Batch, w io.Writer) error {
 	switch {
 	case err != nil:
 		s.outbox.putBack(messages[sent:])
+		l.hub.overBudget()
 	case sent > 0:
 		cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), cfg.sendBufferSize)
 	}
