@@ -14,9 +14,8 @@ import (
 )
 
 const (
-	requestQueue = 2048     // broadcasts and other requests that the hub queues before the next caller waits for it
-	maxTurn      = 64       // of them that it serves before it looks at anything else
-	maxTogether  = 64 << 10 // bytes, after which one fan-out takes no more broadcasts
+	requestQueue = 2048 // broadcasts and other requests that the hub queues before the next caller waits for it
+	maxTurn      = 64   // of them that it serves before it looks at anything else
 )
 
 // A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks in
@@ -320,13 +319,12 @@ func (h *hub) serve(r request) {
 }
 
 // together says how many of the first requests are one fan-out, whose frames it puts into h.frames. They take an eighth of
-// a member's buffer at the most, and little enough memory to stay in the cache while all members are written to.
+// a member's buffer at the most.
 func (h *hub) together(turn []request) (n int) {
 	h.frames = h.frames[:0]
-	most, bytes := max(1, h.cfg.sendBufferSize/8), 0
-	for n < len(turn) && n < most && bytes < maxTogether && turn[n].room != nil && turn[n].room == turn[0].room {
+	most := max(1, h.cfg.sendBufferSize/8)
+	for n < len(turn) && n < most && turn[n].room != nil && turn[n].room == turn[0].room {
 		h.frames = append(h.frames, turn[n].frame)
-		bytes += turn[n].frame.Size
 		n++
 	}
 	return max(1, n)

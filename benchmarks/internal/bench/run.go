@@ -42,7 +42,8 @@ type Round struct {
 	Error   string  `json:",omitempty"`
 }
 
-// Run measures, case by case, every peer in turn in each round: A B C A B C. With a baseline, that of each peer follows it.
+// Run measures, case by case, every peer in turn in each round: A B C A B C. With a baseline, that of each
+// peer follows it, and every second round is run backwards.
 func Run(o Options) ([]Series, error) {
 	entries, err := choosePeers(o.Peers)
 	if err != nil {
@@ -74,8 +75,15 @@ func (o Options) runCase(s Scenario, c Case, entries []peers.Entry) []Series {
 			}
 		}
 	}
+	order := make([]int, len(series))
+	for i := range order {
+		order[i] = i
+	}
 	for round := range o.Plan.Rounds {
-		for i := range series {
+		if o.Baseline != "" && round > 0 {
+			slices.Reverse(order) // whoever comes first has a machine that has rested
+		}
+		for _, i := range order {
 			r := runner{plan: o.Plan, peer: series[i].Peer}
 			if series[i].Baseline {
 				r.program = o.Baseline
