@@ -99,11 +99,14 @@ func newLink(h *hub, conn net.Conn, early []byte, deflate bool) *link {
 // ends when the socket does.
 func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connection)) {
 	defer l.readEnded()
+	start := time.Now()
 	if prev != nil {
 		<-prev
 	}
 	l.readErr = errGoexit // until reading has ended in another way
 	l.run(name, opening)
+	now := time.Now()
+	l.received.credit(l.hub.cfg.messageRate, now, now.Sub(start))
 	l.readErr = l.read()
 }
 
@@ -111,10 +114,7 @@ func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connecti
 func (l *link) run(name string, opening func(Connection)) {
 	defer l.gate.leave()
 	if opening != nil {
-		start := time.Now()
 		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
-		now := time.Now()
-		l.received.credit(l.hub.cfg.messageRate, now, now.Sub(start))
 	}
 }
 

@@ -29,9 +29,13 @@ func (h *hub) newConvoy() *convoy {
 	return c
 }
 
-// add adds a link, if there is one, and returns the convoy for the next.
+// add adds a link, if there is one, and returns the convoy for the next. It starts one that is full.
 func (c *convoy) add(l *link) *convoy {
 	if l == nil {
+		return c
+	}
+	if l.deflate { // compressing may take its time
+		l.start()
 		return c
 	}
 	if c == nil {

@@ -14,17 +14,8 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// patience bounds every wait of these tests. It is reached only by a failure.
-const patience = 10 * time.Second
-
-// newWorkingHub returns the hub of a server that runs.
-func newWorkingHub(t *testing.T, options ...ServerOption) *hub {
-	t.Helper()
-	connect := func(*http.Request) (roomID, connectionID string, err error) { return "", "", nil }
-	s := NewServer(connect, options...)
-	t.Cleanup(s.Close)
-	return s.(*server).hub
-}
+// convoyPatience bounds every wait of these tests. It is reached only by a failure.
+const convoyPatience = 10 * time.Second
 
 // tcpPair returns the ends of a TCP connection.
 func tcpPair(t *testing.T) (server, client *net.TCPConn) {
@@ -43,7 +34,7 @@ func tcpPair(t *testing.T) (server, client *net.TCPConn) {
 	}
 	client = dialed.(*net.TCPConn)
 	t.Cleanup(func() { _ = client.Close() })
-	_ = client.SetReadDeadline(time.Now().Add(patience))
+	_ = client.SetReadDeadline(time.Now().Add(convoyPatience))
 	return server, client
 }
 
@@ -54,37 +45,32 @@ type rider struct {
 	peer    *net.TCPConn
 }
 
-// newConvoyOf returns a convoy, not started, of as many sessions as there are frames, each with its frame to write. The first
-// takes compressed messages if deflate is set.
-func newConvoyOf(t *testing.T, h *hub, deflate bool, frames ...*wire.Frame) (*convoy, []*rider) {
+// newConvoyOf returns a convoy, not started, of sessions of a new server, each with a frame to write.
+func newConvoyOf(t *testing.T, frames []*wire.Frame, options ...ServerOption) (*convoy, []*rider) {
 	t.Helper()
+	opened := make(chan *session, 1)
+	connect := func(*http.Request) (roomID, connectionID string, err error) { return "", "", nil }
+	running := NewServer(connect, append(options, WithOnConnect(func(c Connection) { opened <- c.(*session) }))...)
+	t.Cleanup(running.Close)
 	var (
+		h      = running.(*server).hub
 		c      *convoy
 		riders []*rider
 	)
-	for i, f := range frames {
-		server, client := tcpPair(t)
-		l := newLink(h, server, nil, deflate && i == 0)
-		id := strconv.Itoa(i)
-		h.register("r", id, seat{}, l)
-		deadline := time.Now().Add(patience)
-		s, _ := h.session(id)
-		for ; s == nil; s, _ = h.session(id) {
-			if time.Now().After(deadline) {
-				t.Fatalf("session %s has not opened", id)
-			}
-			time.Sleep(time.Millisecond)
-		}
-		c = c.add(s.push([]*wire.Frame{f}))
-		riders = append(riders, &rider{s, l, client})
-	}
 	t.Cleanup(func() {
-		if t.Failed() { // these pumps have not run, and Close would wait for them
-			for _, r := range riders[1:] {
-				go r.link.writePump(nil)
-			}
+		if c != nil && t.Failed() { // what has been left in it has not been written, and Close would wait for that
+			c.at = 0
+			c.passOn()
 		}
 	})
+	for i, f := range frames {
+		near, far := tcpPair(t)
+		l := newLink(h, near, nil, false)
+		h.register("r", strconv.Itoa(i), seat{}, l)
+		s := <-opened
+		c = c.add(s.push([]*wire.Frame{f}))
+		riders = append(riders, &rider{s, l, far})
+	}
 	return c, riders
 }
 
@@ -101,13 +87,11 @@ func (r *rider) hears(t *testing.T, f *wire.Frame) {
 func TestConvoy_NobodyWaitsForTheFirst(t *testing.T) {
 	word := wire.New(wire.OpText, []byte("word"))
 	for name, tc := range map[string]struct {
-		first   *wire.Frame
-		deflate bool
-		delay   func(r *rider) // is to keep the first
+		first *wire.Frame
+		delay func(r *rider) // is to keep the first
 	}{
-		"its peer does not read":      {first: wire.New(wire.OpText, make([]byte, 64<<20))},
-		"its messages are compressed": {first: word, deflate: true},
-		"the write fails":             {first: word, delay: func(r *rider) { _ = r.link.socket.Conn.(*net.TCPConn).CloseWrite() }},
+		"its peer does not read": {first: wire.New(wire.OpText, make([]byte, 64<<20))},
+		"the write fails":        {first: word, delay: func(r *rider) { _ = r.link.socket.Conn.(*net.TCPConn).CloseWrite() }},
 		"reading has ended": {first: word, delay: func(r *rider) {
 			_, _ = r.peer.Write([]byte("\x88\x80\x00\x00\x00\x00")) // and leaves its own half open
 			<-r.link.readDone
@@ -115,8 +99,7 @@ func TestConvoy_NobodyWaitsForTheFirst(t *testing.T) {
 		"its session has ended": {first: word, delay: func(r *rider) { _ = r.session.Close() }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newWorkingHub(t, WithWriteWait(time.Second), WithCompression(1, 0))
-			c, riders := newConvoyOf(t, h, tc.deflate, tc.first, word, word)
+			c, riders := newConvoyOf(t, []*wire.Frame{tc.first, word, word}, WithWriteWait(time.Second))
 			if tc.delay != nil {
 				tc.delay(riders[0])
 			}
@@ -144,12 +127,11 @@ func (b *busyRoom) MessageSent(_, connectionID string, _ int) {
 
 func TestConvoy_NobodyWaitsForABusyOne(t *testing.T) {
 	busy := &busyRoom{}
-	h := newWorkingHub(t, WithMetrics(busy))
 	word := wire.New(wire.OpText, []byte("word"))
-	c, riders := newConvoyOf(t, h, false, word, word)
+	c, riders := newConvoyOf(t, []*wire.Frame{word, word}, WithMetrics(busy))
 	again := func() { _, _ = riders[0].session.outbox.offer(word) }
 	busy.again.Store(&again)
-	giveUp := time.AfterFunc(patience, func() { busy.over.Store(true) })
+	giveUp := time.AfterFunc(convoyPatience, func() { busy.over.Store(true) })
 	go func() { _, _ = io.Copy(io.Discard, riders[0].peer) }()
 	riders[0].link.writePump(c)
 	if !giveUp.Stop() {
@@ -160,9 +142,8 @@ func TestConvoy_NobodyWaitsForABusyOne(t *testing.T) {
 
 // Links that have one small message to write share a goroutine.
 func TestConvoy_SmallWritesStayTogether(t *testing.T) {
-	h := newWorkingHub(t)
 	word := wire.New(wire.OpText, []byte("word"))
-	c, riders := newConvoyOf(t, h, false, word, word, word)
+	c, riders := newConvoyOf(t, []*wire.Frame{word, word, word})
 	for c.at = range c.links {
 		c.links[c.at].writePump(c)
 		if len(c.links) != len(riders) {
@@ -172,11 +153,20 @@ func TestConvoy_SmallWritesStayTogether(t *testing.T) {
 	}
 }
 
+// Compressing takes its time, so who does that is started by itself.
+func TestConvoy_WithoutLinksThatCompress(t *testing.T) {
+	c := &convoy{}
+	started := make(chan struct{})
+	if got := c.add(&link{deflate: true, pump: func() { close(started) }}); got != c || len(c.links) > 0 {
+		t.Errorf("%d links", len(c.links))
+	}
+	<-started
+}
+
 // The error of a write is that of a net.Conn, in a convoy too.
 func TestConvoy_WriteErrors(t *testing.T) {
-	h := newWorkingHub(t)
 	word := wire.New(wire.OpText, []byte("word"))
-	c, riders := newConvoyOf(t, h, false, word, word)
+	c, riders := newConvoyOf(t, []*wire.Frame{word, word})
 	_ = riders[0].link.socket.Conn.(*net.TCPConn).CloseWrite()
 	_, alone := riders[0].link.socket.Conn.Write(word.Bytes)
 	_, err := c.Write(word.Bytes)

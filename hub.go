@@ -37,7 +37,7 @@ type hub struct {
 	quit chan struct{} // asks run to end; closed by the first stop
 	done chan struct{} // run has ended; closed by run
 
-	upgrades sync.WaitGroup // requests between enter and leave; added to under mu
+	upgrades sync.WaitGroup // requests between enter and exit; added to under mu
 	links    sync.WaitGroup // links whose socket is not closed; added to by run
 	queued   atomic.Int64   // bytes in all queues; counted if there is a budget
 

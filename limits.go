@@ -17,8 +17,8 @@ type Limit string
 
 // The limits, by the option that sets them.
 const (
-	LimitMaxConnections  Limit = "max_connections"   // WithMaxConnections
 	LimitMaxMessageSize  Limit = "max_message_size"  // WithMaxMessageSize
+	LimitMaxConnections  Limit = "max_connections"   // WithMaxConnections
 	LimitConnections     Limit = "connection_limit"  // WithConnectionLimit
 	LimitHandshakeTime   Limit = "handshake_timeout" // WithHandshakeTimeout
 	LimitMessageRate     Limit = "message_rate"      // WithMessageRate
@@ -32,7 +32,7 @@ const (
 // whether a collector is one.
 type LimitCollector interface {
 	// LimitReached: a limit refused a request, ended a transport, or cost frames that FrameDropped counts one by one. Both
-	// IDs are empty for a request that was refused, and for the memory budget. On the goroutine that enforces it: the one in
+	// IDs are empty for a request that was not upgraded, and for the memory budget. On the goroutine that enforces it: the one in
 	// ServeHTTP, the readPump, the hub, or the one in Send. The rules for the other hooks hold.
 	LimitReached(limit Limit, roomID, connectionID string)
 }
@@ -40,7 +40,8 @@ type LimitCollector interface {
 // LimitReached does nothing.
 func (NoopCollector) LimitReached(_ Limit, _, _ string) {}
 
-// LimitError is the error that OnTransportDrop or OnDisconnect gets when a limit has ended a transport.
+// LimitError is the error that OnTransportDrop or OnDisconnect gets when a limit has ended a transport, but for that of
+// WithMaxMessageSize: its error wraps websocket.ErrReadLimit.
 type LimitError struct {
 	Limit  Limit
 	Code   int    // of the close frame that the peer got
@@ -63,7 +64,8 @@ func (h *hub) limitReached(limit Limit, roomID, connectionID string, detail zap.
 // retryAfter is what a client that a limit has refused is told to wait, in seconds.
 const retryAfter = "5"
 
-// An admission counts the sessions, connected or suspended, and the upgrades under way. hub.mu guards it.
+// An admission counts the sessions, connected or suspended, and the upgrades under way that are for a new one. hub.mu guards
+// it.
 type admission struct {
 	seats int
 	byKey map[string]int // none of them is 0
@@ -144,7 +146,7 @@ type meter struct {
 	spare float64   // tokens for what waited while a callback ran; they lapse when nothing has come for spareTime
 }
 
-// spareTime is longer than what waited takes to come in, once somebody reads it.
+// spareTime is longer than any pause between messages that waited, once somebody reads them.
 const spareTime = time.Second
 
 // refill gives back the tokens of the time that has passed, and returns those that were more than there was room for.
@@ -168,10 +170,10 @@ func (m *meter) take(r rate, now time.Time) bool {
 	}
 	m.refill(r, now)
 	switch {
-	case m.spare >= 1:
-		m.spare--
 	case m.used+1 <= r.burst:
 		m.used++
+	case m.spare >= 1:
+		m.spare--
 	default:
 		return false
 	}

@@ -146,8 +146,8 @@ func WithHeartbeat(pingPeriod, pongWait time.Duration) ServerOption {
 }
 
 // WithWriteWait sets how long a write to the peer may take before its transport is given up, at times a sixteenth less,
-// and how long the frames queued at Close may take. One write takes what is queued, up to 64 frames or 64 KiB, or one
-// larger frame. Default 10 s. Must be in (0, 30s].
+// and how long the frames queued at Close may take. One write takes what is queued, up to 64 frames or 64 KiB and the frame
+// that goes over it. Default 10 s. Must be in (0, 30s].
 func WithWriteWait(d time.Duration) ServerOption {
 	if d <= 0 || d > maxWriteWait {
 		panic(fmt.Sprintf("wspulse: WithWriteWait: %v is not in (0, %v]", d, maxWriteWait))
@@ -155,8 +155,10 @@ func WithWriteWait(d time.Duration) ServerOption {
 	return func(c *serverConfig) { c.writeWait = d }
 }
 
-// WithMaxMessageSize sets the largest message that a peer may send, in bytes. A larger one ends the transport with close
-// code 1009. Default 512. Must be in [1, 64 MiB].
+// WithMaxMessageSize sets the largest message that a peer may send, in bytes, after inflating. A larger one ends the transport
+// with close code 1009. Danger: each peer can make the server hold a message of that size while it comes in, twice that while
+// OnMessage runs, and three times where it is compressed; WithMemoryBudget does not count it. Default 512. Must be in
+// [1, 64 MiB].
 func WithMaxMessageSize(n int64) ServerOption {
 	if n < 1 || n > maxMessageSizeCap {
 		panic(fmt.Sprintf("wspulse: WithMaxMessageSize: %d is not in [1, %d]", n, maxMessageSizeCap))
@@ -165,7 +167,8 @@ func WithMaxMessageSize(n int64) ServerOption {
 }
 
 // WithSendBufferSize sets how many frames a session queues, connected or suspended. A full buffer refuses a Send and
-// loses its oldest frame to a Broadcast. Default 256. Must be in [1, 4096]. A frame that is queued costs 8 bytes for each session.
+// loses its oldest frame to a Broadcast. A frame that is queued costs 8 to 32 bytes for each session, and its own size once.
+// Default 256. Must be in [1, 4096].
 func WithSendBufferSize(n int) ServerOption {
 	if n < 1 || n > maxSendBufferSize {
 		panic(fmt.Sprintf("wspulse: WithSendBufferSize: %d is not in [1, %d]", n, maxSendBufferSize))
@@ -217,7 +220,8 @@ func WithLogger(logger *zap.Logger) ServerOption {
 	return func(c *serverConfig) { c.logger = logger }
 }
 
-// WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too. Default [NoopCollector]. Must not be nil.
+// WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too. Default [NoopCollector].
+// Must not be nil.
 func WithMetrics(m MetricsCollector) ServerOption {
 	if m == nil {
 		panic("wspulse: WithMetrics: collector must not be nil")
@@ -240,9 +244,10 @@ func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 }
 
 // WithMaxConnections sets how many sessions there may be, suspended ones included. A request for one more is answered 503
-// with Retry-After, after ConnectFunc and before the upgrade; one that resumes or replaces a session is not. What
-// has ended may keep its socket for writeWait and a second. Danger: anybody
-// who can connect can use up the whole number; see [WithConnectionLimit]. Default 0: no limit. Must not be negative.
+// with Retry-After, after ConnectFunc and before the upgrade. One that is to resume or replace a session is upgraded, and ends
+// with close code 1013 if that is gone by then and no seat is free. What has ended may keep its socket for writeWait and a
+// second. Danger: anybody who can connect can use up the whole number; see [WithConnectionLimit]. Default 0: no limit. Must
+// not be negative.
 func WithMaxConnections(n int) ServerOption {
 	notNegative("WithMaxConnections", n)
 	return func(c *serverConfig) { c.maxConnections = n }
@@ -250,9 +255,10 @@ func WithMaxConnections(n int) ServerOption {
 
 // WithConnectionLimit sets how many sessions there may be for each key, suspended ones included: for each address, user or
 // tenant, as key says for a request. An empty key has no limit. One session more is answered 429 with Retry-After, after
-// ConnectFunc and before the upgrade; one that resumes or replaces a session is not. key runs on the request's goroutine,
-// after ConnectFunc; a panic in it answers 500. Danger: behind a proxy all requests have the proxy's address. Default: no
-// limit. key must not be nil, and n must be positive.
+// ConnectFunc and before the upgrade. A session that is resumed keeps its key. A request that is to replace a session needs a
+// seat of its own key, once it has been upgraded: without one its WebSocket ends with close code 1013, and the session goes on.
+// key runs on the request's goroutine, after ConnectFunc; a panic in it answers 500. Danger: behind a proxy all requests have
+// the proxy's address. Default: no limit. key must not be nil, and n must be positive.
 func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
 	if key == nil {
 		panic("wspulse: WithConnectionLimit: key must not be nil")
@@ -317,10 +323,10 @@ func WithSendBufferBytes(n int) ServerOption {
 
 // WithMemoryBudget sets how many bytes may be queued for all sessions together, headers included. A frame that waits in many
 // queues counts in each. When there are more, the largest queues lose their oldest frames until an eighth of the budget is
-// free; FrameDropped counts them. It is enforced a moment after the frame that was too much. What write
-// pumps have taken, up to 64 KiB or one larger frame for each peer that does not read, and what a session that has ended
-// still writes, does not count. Danger: a Broadcast to a large
-// room counts its frame once for each member until their write pumps have taken it. Default 0: no limit. Must not be negative.
+// free; FrameDropped counts them. It is enforced a moment after the frame that was too much. What write pumps have taken, up
+// to 64 KiB and the frame that goes over it for each peer that does not read, and what a session that has ended still writes,
+// does not count. Danger: a Broadcast to a large room counts its frame once for each member until their write pumps have taken
+// it. Default 0: no limit. Must not be negative.
 func WithMemoryBudget(n int64) ServerOption {
 	notNegative("WithMemoryBudget", n)
 	return func(c *serverConfig) { c.memoryBudget = n }

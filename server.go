@@ -152,7 +152,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) *link {
 		return nil
 	}
 	wait := s.cfg.writeWait
-	if by, ok := r.Context().Deadline(); ok {
+	if by, ok := r.Context().Deadline(); ok && s.cfg.handshakeTimeout > 0 {
 		if wait = min(wait, time.Until(by)); wait <= 0 {
 			s.busy(w, r, LimitHandshakeTime)
 			return nil

@@ -32,7 +32,7 @@ func (l *link) work(c *convoy) (over bool) {
 	defer l.hub.batches.Put(batch)
 	for first := true; ; first = false {
 		task := l.session.outbox.take(batch)
-		if quick := first && task == taskWrite && !l.deflate; !quick && task != taskNothing {
+		if quick := first && task == taskWrite; !quick && task != taskNothing {
 			c.passOn()
 		}
 		switch task {

@@ -80,6 +80,14 @@ func TestBaseline(t *testing.T) {
 	if n := bench.Failures(series); n > 0 {
 		t.Errorf("%d measurements failed", n)
 	}
+	plan := bench.Quick()
+	plan.Rounds = 2
+	broken, err := bench.Run(bench.Options{
+		Plan: plan, Scenarios: []string{"echo"}, Peers: []string{"wspulse"}, Baseline: "/nonexistent", Progress: t.Output(),
+	})
+	if err != nil || bench.Failures(broken) != plan.Rounds {
+		t.Errorf("without the other build %d measurements failed, error %v, want %d", bench.Failures(broken), err, plan.Rounds)
+	}
 	var table strings.Builder
 	if err := report.Compare(&table, bench.Quick(), series); err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func run(args []string) error {
 		merge     = flags.Bool("merge", false, "keep from results.json what is not run")
 		render    = flags.Bool("render", false, "run nothing, write RESULTS.md and the plots from results.json")
 		quick     = flags.Bool("quick", false, "run everything small and once, fail on any error, write nothing")
-		baseline  = flags.String("baseline", "", "another build of this program, from another commit: print what each figure is of that one's, write nothing")
+		baseline  = flags.String("baseline", "", "another build of this program, from another commit: print what each figure is of that one's, and write no results")
 		profiles  = flags.String("profiles", "", "directory for CPU and heap profiles of the servers")
 	)
 	flags.Usage = func() {
@@ -54,6 +54,9 @@ func run(args []string) error {
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unknown argument %q", flags.Arg(0))
+	}
+	if err := checkBaseline(baseline, *quick || *merge || *render); err != nil {
+		return err
 	}
 	if *quick {
 		return runQuick(list(*scenarios), list(*names))
@@ -68,7 +71,7 @@ func run(args []string) error {
 		return results.Render(*out)
 	}
 	for _, dir := range []string{*out, *profiles} {
-		if dir != "" {
+		if dir != "" && (*baseline == "" || dir == *profiles) {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}
@@ -99,6 +102,25 @@ func runChild(args []string) (done bool, err error) {
 		return true, load.Run(os.Stdin, os.Stdout)
 	}
 	return false, nil
+}
+
+// checkBaseline makes the path of another build absolute, so that it is not looked for elsewhere.
+func checkBaseline(program *string, otherwise bool) error {
+	if *program == "" {
+		return nil
+	}
+	if otherwise {
+		return errors.New("-baseline goes with none of -quick, -merge and -render")
+	}
+	path, err := filepath.Abs(*program)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return fmt.Errorf("-baseline: %w", err)
+	}
+	*program = path
+	return nil
 }
 
 // runQuick runs everything small.

@@ -25,8 +25,9 @@ type Totals struct {
 	ReceivedBytes, BroadcastBytes, SentBytes int64
 }
 
-// A Recorder is a wspulse.MetricsCollector, and a wspulse.LimitCollector, that counts. Its zero value is ready, and all methods may be called from any
-// goroutine. Embed it in a collector that does more. It keeps a Totals for every room and connectionID that it has seen.
+// A Recorder is a wspulse.MetricsCollector and a wspulse.LimitCollector that counts. Its zero value is ready, and all methods
+// may be called from any goroutine. Embed it in a collector that does more. It keeps a Totals for every room and
+// connectionID that it has seen.
 type Recorder struct {
 	wspulse.NoopCollector
 

@@ -165,6 +165,7 @@ func bombs() []testCase {
 		fails("16 MiB", 1009, zeros(messageSize)),
 		fails("16 MiB in frames of 100 bytes", 1009, fragments(zeros(messageSize), 100)...),
 		fails("2 MiB on the wire", 1009, packed(blob(largeBinary()[:2*mib]), flate.NoCompression, 0)),
+		fails("2 MiB on the wire that inflate to nothing", 1009, deflated(fin|opBinary, strings.Repeat("\x00\x00\x00\xff\xff", 2*mib/5))),
 		fails("16 MiB in final blocks", 1009, deflated(fin|opBinary, strings.Repeat(final(strings.Repeat("x", mib/2)), 32))),
 		fails("100,000 empty final blocks", 1008, deflated(fin|opBinary, strings.Repeat("\x03\x00", 100_000))),
 	}

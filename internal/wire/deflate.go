@@ -134,7 +134,7 @@ func inflate(dst, data []byte, limit int64) ([]byte, error) {
 		inflaters.Put(z)
 	}()
 	z.src = tailed{data, inflateTail}
-	for range maxFinals {
+	for finals := 0; ; finals++ {
 		if err := z.flate.(flate.Resetter).Reset(&z.src, dst[max(0, len(dst)-flateWindow):]); err != nil {
 			return dst, err
 		}
@@ -142,11 +142,13 @@ func inflate(dst, data []byte, limit int64) ([]byte, error) {
 		if dst, err = z.read(dst, limit); err != nil {
 			return dst, err
 		}
-		if len(z.src.data) == 0 {
+		switch {
+		case len(z.src.data) == 0:
 			return dst, nil
+		case finals == maxFinals:
+			return dst, &Violation{Code: codePolicy, Reason: fmt.Sprintf("more than %d final blocks in a message", maxFinals)}
 		}
 	}
-	return dst, &Violation{Code: codePolicy, Reason: fmt.Sprintf("more than %d final blocks in a message", maxFinals)}
 }
 
 // read appends what comes up to the next block that calls itself the last one: RFC 7692, section 7.2.3.4 lets others follow.

@@ -216,8 +216,8 @@ func (r *Reader) header() (h header, err error) {
 	return h, nil
 }
 
-// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets longer: by
-// that much at most where zlib has little memory.
+// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets longer, by
+// as much as zlib's deflateBound allows for with the least memory.
 func (r *Reader) most(h header) int64 {
 	if h.deflated || r.deflated {
 		return r.limit + r.limit>>3 + r.limit>>6 + 64

@@ -31,7 +31,7 @@ type Series struct {
 // name is the peer's, and tells the builds apart.
 func (s Series) name() string {
 	if s.Baseline {
-		return s.Peer + " before"
+		return s.Peer + "-before"
 	}
 	return s.Peer
 }
