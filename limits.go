@@ -160,6 +160,9 @@ func (m *meter) refill(r rate, now time.Time) (over float64) {
 
 // credit lets the peer send at once what it was due to send while a callback of that duration ran, beyond its burst.
 func (m *meter) credit(r rate, now time.Time, d time.Duration) {
+	if r.burst == 0 {
+		return
+	}
 	m.spare += min(m.refill(r, now), d.Seconds()*r.perSecond)
 }
 

@@ -17,7 +17,7 @@ type outbox struct {
 	mu sync.Mutex // guards what follows; a leaf
 
 	queue   *queue        // of frames; nil while none is queued
-	bytes   int           // of the frames in it
+	bytes   int           // of the frames in it, if bound counts them
 	settled int           // bytes as bound.total knows them
 	control []*wire.Frame // pings and pongs, which may be lost
 	link    *link         // that writes; nil while the session is suspended, and when it is over
@@ -30,8 +30,11 @@ type outbox struct {
 type bound struct {
 	frames int           // in one queue
 	bytes  int           // in one queue; 0: no limit
-	total  *atomic.Int64 // bytes in all queues; nil: not counted
+	total  *atomic.Int64 // bytes in all queues; nil: no limit
 }
+
+// counts says whether somebody wants to know the bytes in a queue.
+func (b *bound) counts() bool { return b.bytes > 0 || b.total != nil }
 
 // errTooManyBytes is an ErrSendBufferFull inside the library.
 var errTooManyBytes = errors.New("wspulse: too many bytes queued")
@@ -67,37 +70,47 @@ func (o *outbox) offer(f *wire.Frame) (*link, error) {
 	if o.closed {
 		return nil, ErrConnectionClosed
 	}
-	if err := o.full(f); err != nil {
-		return nil, err
+	switch {
+	case o.queue.len() >= o.bound.frames:
+		return nil, ErrSendBufferFull
+	case o.tooManyBytes(f):
+		return nil, errTooManyBytes
 	}
 	o.add(f)
 	return o.wake(), nil
 }
 
-// push queues frames at the cost of the oldest ones, and says how many were lost, and why the last of them was. The hub, which
-// has not ended the session.
-func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, full error) {
+// push queues frames at the cost of the oldest ones, and says how many were lost, and whether one of them to the bound in bytes.
+// The hub, which has not ended the session.
+func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes bool) {
 	o.mu.Lock()
 	defer o.unlock()
 	for _, f := range frames {
-		err := o.full(f)
-		if err == nil {
+		switch {
+		case o.queue.len() >= o.bound.frames:
+			lost += o.replace(f)
+		case o.tooManyBytes(f):
+			lost += o.replace(f)
+			tooManyBytes = true
+		default:
 			o.add(f)
-			continue
 		}
-		full = err
-		lost += o.replace(f)
 	}
 	if o.queue.len() == 0 {
-		return nil, lost, full
+		return nil, lost, tooManyBytes
 	}
-	return o.wake(), lost, full
+	return o.wake(), lost, tooManyBytes
 }
 
 // replace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all the room
 // there is. It drops no more than f takes up: what was put back may be over the bound, and stays.
 func (o *outbox) replace(f *wire.Frame) (lost int) {
-	if o.bound.bytes > 0 && len(f.Bytes) > o.bound.bytes {
+	switch {
+	case o.bound.bytes == 0:
+		o.pop()
+		o.add(f)
+		return 1
+	case len(f.Bytes) > o.bound.bytes:
 		return 1
 	}
 	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.tooManyBytes(f); lost++ {
@@ -209,8 +222,10 @@ func (o *outbox) putBack(frames []*wire.Frame) {
 		o.queue = getQueue()
 	}
 	o.queue.frames, o.queue.head = slices.Concat(frames, o.queue.frames[o.queue.head:]), 0
-	for _, f := range frames {
-		o.bytes += len(f.Bytes)
+	if o.bound.counts() {
+		for _, f := range frames {
+			o.bytes += len(f.Bytes)
+		}
 	}
 }
 
@@ -248,17 +263,6 @@ func (o *outbox) wake() *link {
 	return o.link
 }
 
-// full returns ErrSendBufferFull or errTooManyBytes if a frame is too much for the queue.
-func (o *outbox) full(f *wire.Frame) error {
-	switch {
-	case o.queue.len() >= o.bound.frames:
-		return ErrSendBufferFull
-	case o.tooManyBytes(f):
-		return errTooManyBytes
-	}
-	return nil
-}
-
 func (o *outbox) tooManyBytes(f *wire.Frame) bool {
 	return o.bound.bytes > 0 && o.bytes+len(f.Bytes) > o.bound.bytes
 }
@@ -268,12 +272,16 @@ func (o *outbox) add(f *wire.Frame) {
 		o.queue = getQueue()
 	}
 	o.queue.push(f)
-	o.bytes += len(f.Bytes)
+	if o.bound.counts() {
+		o.bytes += len(f.Bytes)
+	}
 }
 
 func (o *outbox) pop() *wire.Frame {
 	f := o.queue.pop()
-	o.bytes -= len(f.Bytes)
+	if o.bound.counts() {
+		o.bytes -= len(f.Bytes)
+	}
 	return f
 }
 

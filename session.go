@@ -119,8 +119,8 @@ func (s *session) offer(f *wire.Frame) error {
 // push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to be
 // started. Hub.
 func (s *session) push(frames []*wire.Frame) *link {
-	l, lost, full := s.outbox.push(frames)
-	if errors.Is(full, errTooManyBytes) {
+	l, lost, tooManyBytes := s.outbox.push(frames)
+	if tooManyBytes {
 		s.tooManyBytes()
 	}
 	s.dropped(lost)
