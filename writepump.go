@@ -153,9 +153,16 @@ func (l *link) allowWrite() {
 // writeBatch writes and empties a batch. Frames that the socket did not accept whole go back to the queue, for the next
 // link.
 func (l *link) writeBatch(batch *wire.Batch, w io.Writer) error {
-	defer batch.Reset()
-	s, cfg := l.session, l.hub.cfg
 	sent, err := batch.FlushTo(w)
+	l.wrote(batch, sent, err)
+	batch.Reset()
+	return err
+}
+
+// wrote counts the messages that have been sent, the first of the batch, and puts the others back. It is a function by itself
+// so that the stack is shallow while writing: a pump starts with 2 KiB of it.
+func (l *link) wrote(batch *wire.Batch, sent int, err error) {
+	s, cfg := l.session, l.hub.cfg
 	messages := batch.Messages()
 	for _, f := range messages[:sent] {
 		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)
@@ -167,5 +174,4 @@ func (l *link) writeBatch(batch *wire.Batch, w io.Writer) error {
 	case sent > 0:
 		cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), cfg.sendBufferSize)
 	}
-	return err
 }

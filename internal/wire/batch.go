@@ -119,8 +119,10 @@ func (b *Batch) bytes(i int) []byte {
 // write writes p, which holds whole frames from number sent on, and returns how many frames have been accepted then.
 func (b *Batch) write(w io.Writer, p []byte, sent int) (int, error) {
 	n, err := w.Write(p)
-	for sent < b.n && n >= len(b.bytes(sent)) {
-		n -= len(b.bytes(sent))
+	for sent < b.n {
+		if n -= len(b.bytes(sent)); n < 0 {
+			break
+		}
 		sent++
 	}
 	return sent, err

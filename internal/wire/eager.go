@@ -23,12 +23,17 @@ func (e *Eager) Write(s *Socket, p []byte) (n int, err error) {
 	}
 	e.p, e.n, e.err = p, 0, nil
 	err = s.raw.Write(e.try)
-	if err == nil && e.err != nil { // as the Conn itself would say it
-		err = &net.OpError{Op: "write", Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
-			Err: os.NewSyscallError("write", e.err)}
-	}
 	e.p = nil
+	if err == nil && e.err != nil {
+		err = s.writeError(e.err)
+	}
 	return e.n, err
+}
+
+// writeError gives an error the form that it has from the Conn itself.
+func (s *Socket) writeError(err error) error {
+	return &net.OpError{Op: "write", Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
+		Err: os.NewSyscallError("write", err)}
 }
 
 // tryWrite is run on the descriptor of a socket, and never asks to wait until that is writable.
