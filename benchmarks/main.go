@@ -33,7 +33,7 @@ func run(args []string) error {
 	var (
 		plan      = bench.Full()
 		flags     = flag.NewFlagSet("bench", flag.ContinueOnError)
-		scenarios = flags.String("scenario", "", "run only these, comma-separated: "+strings.Join(scenarioNames(plan), ", "))
+		scenarios = flags.String("scenario", "", "run only these, comma-separated, or only a case of them, as in fanout:saturated: "+strings.Join(scenarioNames(plan), ", "))
 		names     = flags.String("peers", "", "run only these, comma-separated: "+strings.Join(peers.Names(), ", "))
 		rounds    = flags.Int("rounds", plan.Rounds, "measurements of each figure, interleaved")
 		duration  = flags.Duration("duration", plan.Duration, "of one measurement")

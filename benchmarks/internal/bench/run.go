@@ -14,7 +14,7 @@ import (
 // Options say what to run.
 type Options struct {
 	Plan      Plan
-	Scenarios []string // names; all if empty
+	Scenarios []string // names, each may be followed by a colon and the beginning of a case's name; all if empty
 	Peers     []string // names; all if empty
 	Profiles  string   // directory for profiles of the servers, if any
 	Baseline  string   // path of another build of this program, if any, with whose server each peer is compared
@@ -152,11 +152,17 @@ func chooseScenarios(plan Plan, names []string) ([]Scenario, error) {
 	}
 	var chosen []Scenario
 	for _, name := range names {
+		name, only, _ := strings.Cut(name, ":")
 		i := slices.IndexFunc(all, func(s Scenario) bool { return s.Name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no scenario %q", name)
 		}
-		chosen = append(chosen, all[i])
+		s := all[i]
+		s.Cases = slices.DeleteFunc(slices.Clone(s.Cases), func(c Case) bool { return !strings.HasPrefix(c.Name, only) })
+		if len(s.Cases) == 0 {
+			return nil, fmt.Errorf("scenario %q has no case that begins with %q", name, only)
+		}
+		chosen = append(chosen, s)
 	}
 	return chosen, nil
 }
