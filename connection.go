@@ -96,26 +96,27 @@ func newLink(h *hub, conn net.Conn, early []byte, deflate bool) *link {
 }
 
 // readPump runs the callback that opens the link, after prev is closed, and then gives each message to OnMessage. It
-// ends when the socket does.
+// ends when the socket does. While it waits for a message its stack must not need more than the 2 KiB that it starts with.
 func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connection)) {
 	defer l.readEnded()
+	l.readErr = errGoexit // until reading has ended in another way
+	l.begin(prev, name, opening)
+	l.readErr = l.read()
+}
+
+// begin runs the opening callback inside the gate, which readPump starts in. What came in meanwhile is not held against the
+// peer.
+func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)) {
+	defer l.gate.leave()
 	start := time.Now()
 	if prev != nil {
 		<-prev
 	}
-	l.readErr = errGoexit // until reading has ended in another way
-	l.run(name, opening)
-	now := time.Now()
-	l.received.credit(l.hub.cfg.messageRate, now, now.Sub(start))
-	l.readErr = l.read()
-}
-
-// run runs the opening callback inside the gate, which readPump starts in.
-func (l *link) run(name string, opening func(Connection)) {
-	defer l.gate.leave()
 	if opening != nil {
 		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
 	}
+	now := time.Now()
+	l.received.credit(l.hub.cfg.messageRate, now, now.Sub(start))
 }
 
 // readEnded tells the write pump, which closes the socket. A write in progress gets as long as there is somebody to read
