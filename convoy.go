@@ -45,11 +45,11 @@ func (c *convoy) add(l *link) *convoy {
 	if len(c.links) < convoySize {
 		return c
 	}
-	go c.start()
+	c.launch()
 	return nil
 }
 
-// launch starts a convoy that is not full.
+// launch starts a convoy, if there is one.
 func (c *convoy) launch() {
 	if c != nil {
 		go c.start()
@@ -74,7 +74,7 @@ func (c *convoy) passOn() {
 	next.links = append(next.links, c.links[c.at+1:]...)
 	clear(c.links[c.at+1:])
 	c.links = c.links[:c.at+1]
-	go next.start()
+	next.launch()
 }
 
 func (c *convoy) last() bool { return c == nil || c.at == len(c.links)-1 }
