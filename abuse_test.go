@@ -192,10 +192,12 @@ func TestAbuse_Truncated(t *testing.T) {
 					t.Error("OnMessage got a part of a message")
 				}
 				if name != "RST" {
-					for err := error(nil); err == nil; _, _, err = mallory.next() {
-						if err != nil && !errors.Is(err, io.EOF) {
-							t.Errorf("peer read %v", err)
-						}
+					var err error
+					for err == nil {
+						_, _, err = mallory.next()
+					}
+					if !errors.Is(err, io.EOF) {
+						t.Errorf("peer read %v", err)
 					}
 				}
 			})
