@@ -52,7 +52,7 @@ bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanou
 soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
 	cd benchmarks && GOWORK=off go run ./soak $(ARGS)
 
-fuzz: ## each fuzz target for FUZZTIME=10s
+fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inputs
 	@set -e; for module in $(TESTED); do (cd $$module && export GOWORK=off; \
 	go list ./... | while read -r package; do \
 	go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
