@@ -176,7 +176,7 @@ func sizes(plan Plan) Scenario {
 func echo(plan Plan) Scenario {
 	return Scenario{
 		Name:    "echo",
-		About:   fmt.Sprintf("%d connections with one JSON message of %d bytes each in flight. Every server decodes it and encodes it anew.", plan.EchoConns, plan.Message),
+		About:   fmt.Sprintf("%d connections with one JSON message of %d bytes each in flight. Every server decodes it and encodes it anew; the floor does not.", plan.EchoConns, plan.Message),
 		Columns: []Column{cpuColumn, rateColumn, p50Column, p99Column},
 		Cases: []Case{{"one in flight", func(r runner) (Figures, error) {
 			return r.connected(setup{conns: plan.EchoConns, receive: "echo"}, (*pair).echo)

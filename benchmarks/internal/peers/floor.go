@@ -10,22 +10,20 @@ import (
 
 // The floors do what no server can do without: a queue and a goroutine for each connection, and the system call.
 
-var floorCannot = map[string]string{
-	"echo": floorWrites, "fanin": floorWrites, "resume": noSessions,
-	"slow": "it knows nothing of slow peers",
-}
+const floorPatience = "it knows nothing of slow peers"
 
 var floorEntry = Entry{
-	Name:   "floor",
-	About:  "Writes prebuilt frames to the socket, one write for each. Raw bytes. No deadlines, no pings, no reading.",
-	Cannot: floorCannot,
-	New:    func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 1}, nil },
+	Name:    "floor",
+	About:   "Writes prebuilt frames to the socket, one write for each. Raw bytes. No deadlines, no pings. Echo: the goroutine that reads a message writes the same bytes, without a look at them.",
+	Dialect: jsonDialect,
+	Cannot:  map[string]string{"fanin": floorWrites, "resume": noSessions, "slow": floorPatience},
+	New:     func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 1}, nil },
 }
 
 var batchFloorEntry = Entry{
 	Name:   "floor64",
 	About:  "The same with up to 64 queued frames copied into one write.",
-	Cannot: floorCannot,
+	Cannot: map[string]string{"echo": floorWrites, "fanin": floorWrites, "resume": noSessions, "slow": floorPatience},
 	New:    func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 64}, nil },
 }
 
@@ -56,11 +54,40 @@ func (p *floorPeer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &floorClient{conn: conn, send: make(chan []byte, p.cfg.Queue)}
 	p.rooms.join(r.URL.Query().Get("room"), c)
 	p.cfg.Joined()
-	if p.batch == 1 {
+	switch {
+	case p.cfg.Echo:
+		go c.echo()
+	case p.batch == 1:
 		go c.writeEach()
-		return
+	default:
+		go c.writeBatches(p.batch)
 	}
-	go c.writeBatches(p.batch)
+}
+
+// echo answers what comes in one read with one write. The messages are small, and the next comes after the answer.
+func (c *floorClient) echo() {
+	const smallHeader, largeHeader, maskSize = 2, 4, 4 // RFC 6455, section 5.2
+	buf := make([]byte, BufferSize)
+	for {
+		n, err := c.conn.Read(buf)
+		if err != nil {
+			return
+		}
+		header := smallHeader
+		if buf[1]&0x7f == 126 {
+			header = largeHeader
+		}
+		mask, payload := buf[header:header+maskSize], buf[header+maskSize:n]
+		for i := range payload {
+			payload[i] ^= mask[i%maskSize]
+		}
+		reply := buf[maskSize:n] // the header takes the place of the mask
+		copy(reply, buf[:header])
+		reply[1] &= 0x7f
+		if _, err := c.conn.Write(reply); err != nil {
+			return
+		}
+	}
 }
 
 func (c *floorClient) writeEach() {
