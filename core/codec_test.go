@@ -132,6 +132,21 @@ func TestJSONCodec_NestingLimit(t *testing.T) {
 	}
 }
 
+// Strings are looked at eight bytes at a time: any byte, wherever it stands among them, is what it is for encoding/json.
+func TestJSONCodec_EveryByteAtEveryPlace(t *testing.T) {
+	const before = `{"payload":"`
+	for place := range 18 {
+		data := []byte(before + strings.Repeat("x", 18) + `"}`)
+		for b := range 256 {
+			data[len(before)+place] = byte(b)
+			_, err := wspulse.JSONCodec.Decode(data)
+			if valid := json.Valid(data); (err == nil) != valid {
+				t.Errorf("byte %#x in place %d: Decode gives %v, encoding/json valid = %t", b, place, err, valid)
+			}
+		}
+	}
+}
+
 func TestJSONCodec_DecodedFrameIsACopy(t *testing.T) {
 	data := []byte(`{"id":"1","event":"e","payload":[1,2]}`)
 	f, err := wspulse.JSONCodec.Decode(data)
