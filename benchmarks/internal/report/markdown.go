@@ -45,7 +45,7 @@ func (r *Results) header(b *strings.Builder) {
 	fmt.Fprintf(b, "# Results\n\nWritten by the program in this directory; `make bench-peers` in the root repeats it.\n\n")
 	fmt.Fprintf(b, "Machine: %d cores, %s, %s, %s. Server and load generator share the cores, over 127.0.0.1.\n\n",
 		r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go)
-	fmt.Fprintf(b, "Each figure is the median of up to %d interleaved rounds of %v, with the range in brackets. × is the median of the ratios to %s "+
+	fmt.Fprintf(b, "Each figure is the median of up to %d interleaved rounds of %v, or of as many as stand above its table, with the range in brackets. × is the median of the ratios to %s "+
 		"of the same round. Server CPU, user and system, is the steadiest figure; rates depend on the load generator too. Every delivery was counted and its order "+
 		"checked; a measurement with a loss is shown as failed. Every connection may queue %d messages, buffers are %d bytes, compression is off, heartbeats are %v apart. Deliveries a write are by system calls.\n\n",
 		r.Plan.Rounds, r.Plan.Duration, basis, r.Plan.Queue, peers.BufferSize, r.Plan.Ping)
@@ -81,7 +81,11 @@ func (r *Results) scenario(b *strings.Builder, s bench.Scenario) {
 // table writes a table with a row for each peer.
 func (r *Results) table(b *strings.Builder, s bench.Scenario, c bench.Case) {
 	columns := r.present(s, c)
-	fmt.Fprintf(b, "### %s, %s\n\n| server |", s.Name, c.Name)
+	fmt.Fprintf(b, "### %s, %s\n\n", s.Name, c.Name)
+	if n := len(r.find(s.Name, c.Name, ours)); n > r.Plan.Rounds {
+		fmt.Fprintf(b, "%d rounds.\n\n", n)
+	}
+	b.WriteString("| server |")
 	for _, column := range columns {
 		fmt.Fprintf(b, " %s |", column.Title)
 		if !column.Info {
