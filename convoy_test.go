@@ -74,6 +74,22 @@ func newConvoyOf(t *testing.T, frames []*wire.Frame, options ...ServerOption) (*
 	return c, riders
 }
 
+// leaves waits until the write pump has nothing to do but see the link off.
+func (r *rider) leaves(t *testing.T) {
+	t.Helper()
+	leaving := func() bool {
+		o := &r.session.outbox
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		return o.leaving
+	}
+	for deadline := time.Now().Add(convoyPatience); !leaving(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the read pump has not ended within %v", convoyPatience)
+		}
+	}
+}
+
 // hears reads a frame.
 func (r *rider) hears(t *testing.T, f *wire.Frame) {
 	t.Helper()
@@ -88,24 +104,29 @@ func TestConvoy_NobodyWaitsForTheFirst(t *testing.T) {
 	word := wire.New(wire.OpText, []byte("word"))
 	for name, tc := range map[string]struct {
 		first *wire.Frame
-		delay func(r *rider) // is to keep the first
+		delay func(t *testing.T, r *rider) // is to keep the first
 	}{
 		"its peer does not read": {first: wire.New(wire.OpText, make([]byte, 64<<20))},
-		"the write fails":        {first: word, delay: func(r *rider) { _ = r.link.socket.Conn.(*net.TCPConn).CloseWrite() }},
-		"reading has ended": {first: word, delay: func(r *rider) {
+		"the write fails":        {first: word, delay: func(_ *testing.T, r *rider) { _ = r.link.socket.Conn.(*net.TCPConn).CloseWrite() }},
+		"reading has ended": {first: word, delay: func(t *testing.T, r *rider) {
 			_, _ = r.peer.Write([]byte("\x88\x80\x00\x00\x00\x00")) // and leaves its own half open
-			<-r.link.readDone
+			r.leaves(t)
 		}},
-		"its session has ended": {first: word, delay: func(r *rider) { _ = r.session.Close() }},
+		"its session has ended": {first: word, delay: func(_ *testing.T, r *rider) { _ = r.session.Close() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, riders := newConvoyOf(t, []*wire.Frame{tc.first, word, word}, WithWriteWait(time.Second))
 			if tc.delay != nil {
-				tc.delay(riders[0])
+				tc.delay(t, riders[0])
 			}
-			go riders[0].link.writePump(c) // and none of the others, unless it passes them on
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				riders[0].link.writePump(c) // and none of the others, unless it passes them on
+			}()
 			riders[1].hears(t, word)
 			riders[2].hears(t, word)
+			<-ended
 		})
 	}
 }
