@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	wspulse "github.com/wspulse/core"
@@ -22,20 +23,32 @@ func payloadOf(size int) []byte {
 	return append(p, `"]}`...)
 }
 
+// textOf returns one JSON string of size bytes.
+func textOf(size int) []byte {
+	return append(append([]byte{'"'}, strings.Repeat("words in a line ", size/16+1)[:size-2]...), '"')
+}
+
 var benchSizes = []int{32, 128, 1 << 10, 16 << 10}
 
-func benchFrame(size int) wspulse.Frame {
-	return wspulse.Frame{
-		ID:      "0192f3c1-7a5e-7cc0-9d1b-3f1c3a4b5d6e",
-		Event:   "chat.message",
-		Payload: payloadOf(size),
+// eachBenchFrame runs fn for frames of each kind of payload in each size.
+func eachBenchFrame(fn func(name string, f wspulse.Frame)) {
+	for _, payload := range []struct {
+		kind string
+		of   func(size int) []byte
+	}{{"members", payloadOf}, {"text", textOf}} {
+		for _, size := range benchSizes {
+			fn(fmt.Sprintf("payload=%s/size=%d", payload.kind, size), wspulse.Frame{
+				ID:      "0192f3c1-7a5e-7cc0-9d1b-3f1c3a4b5d6e",
+				Event:   "chat.message",
+				Payload: payload.of(size),
+			})
+		}
 	}
 }
 
 func BenchmarkEncode(b *testing.B) {
-	for _, size := range benchSizes {
-		f := benchFrame(size)
-		b.Run(fmt.Sprintf("codec=wspulse/size=%d", size), func(b *testing.B) {
+	eachBenchFrame(func(name string, f wspulse.Frame) {
+		b.Run("codec=wspulse/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(f.Payload)))
 			for b.Loop() {
@@ -44,7 +57,7 @@ func BenchmarkEncode(b *testing.B) {
 				}
 			}
 		})
-		b.Run(fmt.Sprintf("codec=encoding-json/size=%d", size), func(b *testing.B) {
+		b.Run("codec=encoding-json/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(f.Payload)))
 			for b.Loop() {
@@ -54,16 +67,16 @@ func BenchmarkEncode(b *testing.B) {
 				}
 			}
 		})
-	}
+	})
 }
 
 func BenchmarkDecode(b *testing.B) {
-	for _, size := range benchSizes {
-		data, err := wspulse.JSONCodec.Encode(benchFrame(size))
+	eachBenchFrame(func(name string, f wspulse.Frame) {
+		data, err := wspulse.JSONCodec.Encode(f)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Run(fmt.Sprintf("codec=wspulse/size=%d", size), func(b *testing.B) {
+		b.Run("codec=wspulse/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
@@ -72,7 +85,7 @@ func BenchmarkDecode(b *testing.B) {
 				}
 			}
 		})
-		b.Run(fmt.Sprintf("codec=encoding-json/size=%d", size), func(b *testing.B) {
+		b.Run("codec=encoding-json/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
@@ -82,5 +95,5 @@ func BenchmarkDecode(b *testing.B) {
 				}
 			}
 		})
-	}
+	})
 }

@@ -16,14 +16,14 @@ var floorEntry = Entry{
 	Name:    "floor",
 	About:   "Writes prebuilt frames to the socket, one write for each. Raw bytes. No deadlines, no pings. Echo: the goroutine that reads a message writes the same bytes, without a look at them.",
 	Dialect: jsonDialect,
-	Cannot:  map[string]string{"fanin": floorWrites, "resume": noSessions, "slow": floorPatience},
+	Cannot:  map[string]string{"fanin": floorBlind, "resume": noSessions, "slow": floorPatience},
 	New:     func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 1}, nil },
 }
 
 var batchFloorEntry = Entry{
 	Name:   "floor64",
 	About:  "The same with up to 64 queued frames copied into one write.",
-	Cannot: map[string]string{"echo": floorWrites, "fanin": floorWrites, "resume": noSessions, "slow": floorPatience},
+	Cannot: map[string]string{"echo": "one message in flight leaves nothing to batch", "fanin": floorBlind, "resume": noSessions, "slow": floorPatience},
 	New:    func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 64}, nil },
 }
 

@@ -80,6 +80,6 @@ func RoomName(i int) string { return fmt.Sprintf("r%d", i) }
 var entries = []Entry{wspulseEntry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, floorEntry, batchFloorEntry}
 
 const (
-	noSessions  = "its sessions end with their connection"
-	floorWrites = "it only writes"
+	noSessions = "its sessions end with their connection"
+	floorBlind = "it does not decode"
 )

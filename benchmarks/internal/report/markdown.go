@@ -113,9 +113,14 @@ func (r *Results) table(b *strings.Builder, s bench.Scenario, c bench.Case) {
 				fmt.Fprintf(b, " %s |", ratio(rounds, base, column.Key))
 			}
 		}
-		b.WriteString(failure(rounds) + "\n")
+		b.WriteString("\n")
 	}
 	b.WriteString("\n")
+	for _, e := range r.peers() {
+		if text := failure(r.find(s.Name, c.Name, e.Name)); text != "" {
+			fmt.Fprintf(b, "%s: %s\n\n", e.Name, text)
+		}
+	}
 }
 
 // present returns the columns that have a figure in this case.
@@ -156,7 +161,7 @@ func failure(rounds []bench.Round) string {
 	if failed == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" failed %d of %d: %s", failed, len(rounds), reason)
+	return fmt.Sprintf("failed %d of %d: %s", failed, len(rounds), reason)
 }
 
 // readWhy returns the paragraphs of a file by the heading, "## name", that they stand under.
