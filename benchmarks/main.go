@@ -70,8 +70,12 @@ func run(args []string) error {
 	if *render {
 		return results.Render(*out)
 	}
-	for _, dir := range []string{*out, *profiles} {
-		if dir != "" && (*baseline == "" || dir == *profiles) {
+	dirs := []string{*profiles}
+	if *baseline == "" {
+		dirs = append(dirs, *out)
+	}
+	for _, dir := range dirs {
+		if dir != "" {
 			if err := os.MkdirAll(dir, 0o755); err != nil {
 				return err
 			}

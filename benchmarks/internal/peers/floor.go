@@ -10,7 +10,12 @@ import (
 
 // The floors do what no server can do without: a queue and a goroutine for each connection, and the system call.
 
-const floorPatience = "it knows nothing of slow peers"
+// Why the floors cannot run some scenarios.
+const (
+	floorBlind    = "it does not decode"
+	floorPatience = "it knows nothing of slow peers"
+	floorAlone    = "one message in flight leaves nothing to batch"
+)
 
 var floorEntry = Entry{
 	Name:    "floor",
@@ -23,7 +28,7 @@ var floorEntry = Entry{
 var batchFloorEntry = Entry{
 	Name:   "floor64",
 	About:  "The same with up to 64 queued frames copied into one write.",
-	Cannot: map[string]string{"echo": "one message in flight leaves nothing to batch", "fanin": floorBlind, "resume": noSessions, "slow": floorPatience},
+	Cannot: map[string]string{"echo": floorAlone, "fanin": floorBlind, "resume": noSessions, "slow": floorPatience},
 	New:    func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 64}, nil },
 }
 

@@ -79,7 +79,4 @@ func RoomName(i int) string { return fmt.Sprintf("r%d", i) }
 
 var entries = []Entry{wspulseEntry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, floorEntry, batchFloorEntry}
 
-const (
-	noSessions = "its sessions end with their connection"
-	floorBlind = "it does not decode"
-)
+const noSessions = "its sessions end with their connection"
