@@ -2,7 +2,6 @@ package wspulse
 
 import (
 	"container/list"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,26 +54,6 @@ type hub struct {
 	beatTimer *time.Timer // of beats
 	turn      []request   // what serve has at hand
 	frames    []*wire.Frame
-}
-
-// A room is its members. The hub destroys it with the last one; a room of that name is then a new room.
-type room struct {
-	id      string
-	members []*session   // guarded by hub.mu
-	pending atomic.Int64 // broadcasts that were accepted and are not fanned out yet
-}
-
-// A registration is a WebSocket that has been opened.
-type registration struct {
-	roomID, connectionID string
-	seat                 seat
-	link                 *link
-}
-
-// A departure is a link whose pumps use the session no more.
-type departure struct {
-	link *link
-	err  error // nil for a clean close
 }
 
 // A request is a call that has to take effect after the calls before it: a broadcast to a room, the end of a session, or
@@ -141,150 +120,45 @@ func (h *hub) run() {
 	}
 }
 
-// admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
-func (h *hub) admit(r registration) {
-	s := h.sessions[r.connectionID]
-	if s != nil && s.link == nil {
-		h.giveUp(r.seat)
-		h.resume(s, r.link)
-		return
-	}
-	if full := h.claim(r.seat, s); full != "" {
-		h.turnAway(r, full)
-		return
-	}
-	if s != nil {
-		h.end(s, replaced, ErrDuplicateConnectionID)
-	}
-	h.open(r)
-}
-
-func (h *hub) open(r registration) {
-	s := &session{
-		hub:      h,
-		id:       r.connectionID,
-		key:      r.seat.key,
-		openedAt: time.Now(),
-		done:     make(chan struct{}),
-	}
-	if h.join(s, r.roomID) {
-		h.cfg.metrics.RoomCreated(r.roomID)
-	}
-	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
-	h.cfg.logger.Debug("wspulse: session opened", s.field())
-	h.start(s, r.link, "OnConnect", h.cfg.onConnect)
-}
-
-func (h *hub) resume(s *session, l *link) {
-	h.line.Remove(s.place)
-	s.place, s.dropErr = nil, nil
-	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
-	h.cfg.logger.Debug("wspulse: session resumed", s.field())
-	h.start(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
-}
-
-// start gives a session its link. The callback runs first, in the turn of the link's read pump.
-func (h *hub) start(s *session, l *link, name string, opening func(Connection)) {
-	prev := s.turn
-	l.session, s.link, s.turn = s, l, l.gate.left
-	h.links.Add(1)
-	l.nextPing = time.Now().Add(h.cfg.pingPeriod)
-	if l.beat = h.beats.PushBack(l); h.beats.Len() == 1 {
-		h.beatTimer.Reset(h.cfg.pingPeriod)
-	}
-	pump := s.outbox.attach(l) // before reading starts, which may end at once
-	go l.readPump(prev, name, opening)
-	pump.start()
-}
-
-// unlink takes its link from a session.
-func (h *hub) unlink(s *session) {
-	h.beats.Remove(s.link.beat)
-	s.link = nil
-}
-
-// ping pings the links whose turn it is.
-func (h *hub) ping(now time.Time) {
-	for h.beats.Len() > 0 {
-		l := h.beats.Front().Value.(*link)
-		if left := l.nextPing.Sub(now); left > 0 {
-			h.beatTimer.Reset(left)
-			return
-		}
-		l.nextPing = now.Add(h.cfg.pingPeriod)
-		h.beats.MoveToBack(l.beat)
-		l.owed.Add(1)
-		l.session.outbox.signal(l, pingFrame).start()
+// broadcast queues a frame for a room's members.
+func (h *hub) broadcast(r *room, f *wire.Frame) error {
+	r.pending.Add(1)
+	select {
+	case h.requests <- request{room: r, frame: f}:
+		return nil
+	case <-h.done:
+		return ErrServerClosed
 	}
 }
 
-// depart takes the link from its session, which is suspended, or ends.
-func (h *hub) depart(d departure) {
-	s := d.link.session
-	if s.link != d.link {
-		s.discard() // it ended while its link was on the way here
-		return
+// sendInTurn queues a frame for a session behind the broadcasts that are queued already.
+func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
+	reply := make(chan error, 1)
+	select {
+	case h.requests <- request{session: s, frame: f, reply: reply}:
+	case <-h.done:
+		return ErrConnectionClosed
 	}
-	h.unlink(s)
-	s.outbox.detach()
-	if h.cfg.resumeWindow == 0 {
-		h.end(s, departed, d.err)
-		return
+	select {
+	case err := <-reply:
+		return err
+	case <-h.done:
 	}
-	s.dropErr = d.err
-	s.expires = time.Now().Add(h.cfg.resumeWindow)
-	s.place = h.line.PushBack(s)
-	if h.line.Len() == 1 {
-		h.timer.Reset(h.cfg.resumeWindow)
-	}
-	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(d.err))
-	if h.cfg.onTransportDrop != nil {
-		err := d.err
-		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
+	select {
+	case err := <-reply: // served before the hub ended
+		return err
+	default:
+		return ErrConnectionClosed
 	}
 }
 
-// expire ends the sessions whose window has passed.
-func (h *hub) expire(now time.Time) {
-	for h.line.Len() > 0 {
-		s := h.line.Front().Value.(*session)
-		if left := s.expires.Sub(now); left > 0 {
-			h.timer.Reset(left)
-			return
-		}
-		h.end(s, expired, s.dropErr)
+// requestEnd ends a session and waits until that is done.
+func (h *hub) requestEnd(s *session, e *ending) {
+	select {
+	case h.requests <- request{session: s, ending: e}:
+	case <-s.done:
 	}
-}
-
-// end ends a session once. Its link, if it has one, is closed by the write pump.
-func (h *hub) end(s *session, e *ending, err error) {
-	if s.ended() {
-		return
-	}
-	if s.place != nil {
-		h.line.Remove(s.place)
-		s.place = nil
-	}
-	destroyed := h.leave(s)
-	now := time.Now()
-	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(s.openedAt), e.reason)
-	if destroyed {
-		h.cfg.metrics.RoomDestroyed(s.room.id)
-	}
-	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
-	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
-	pump := s.outbox.close() // before whoever waits for done can end reading in another way
-	close(s.done)
-	if s.link != nil {
-		s.link.gate.shut()
-		h.unlink(s)
-		pump.start()
-	} else {
-		s.discard()
-	}
-	if h.cfg.onDisconnect != nil {
-		h.callback(s, "OnDisconnect", func() { h.cfg.onDisconnect(s, err) })
-	}
+	<-s.done
 }
 
 // serve does what callers asked for: r, and what is queued behind it. Broadcasts to one room in a row are fanned out
@@ -330,18 +204,21 @@ func (h *hub) together(turn []request) (n int) {
 	return max(1, n)
 }
 
-func (h *hub) fanOut(r *room, frames []*wire.Frame) {
-	var pumps *convoy
-	for _, s := range r.members {
-		pumps = pumps.add(s.push(frames))
+// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it.
+func (h *hub) stop() {
+	h.mu.Lock()
+	first := !h.stopping
+	h.stopping = true
+	h.mu.Unlock()
+	if first {
+		close(h.quit)
 	}
-	pumps.launch()
-	if len(r.members) > 0 {
-		for _, f := range frames {
-			h.cfg.metrics.MessageBroadcast(r.id, f.Size, len(r.members))
-		}
+	<-h.done
+	h.upgrades.Wait()
+	h.links.Wait()
+	if first {
+		h.cfg.logger.Info("wspulse: server closed")
 	}
-	h.reclaim()
 }
 
 // shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.
@@ -359,65 +236,4 @@ func (h *hub) shutDown() {
 	for _, s := range h.sessions {
 		h.end(s, shutDown, ErrServerClosed)
 	}
-}
-
-// callback queues a callback behind the session's other ones.
-func (h *hub) callback(s *session, name string, fn func()) {
-	prev, next := s.turn, make(chan struct{})
-	s.turn = next
-	go func() {
-		defer close(next)
-		<-prev
-		h.contain(name, s.id, fn)
-	}()
-}
-
-// contain runs a callback and logs its panic. It says whether the callback returned.
-func (h *hub) contain(name, connectionID string, fn func()) (returned bool) {
-	defer func() {
-		if v := recover(); v != nil {
-			h.logPanic(name, connectionID, v)
-		}
-	}()
-	fn()
-	return true
-}
-
-func (h *hub) logPanic(name, connectionID string, v any) {
-	h.cfg.logger.Warn("wspulse: panic in callback", zap.String("callback", name),
-		zap.String("connectionID", connectionID), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
-}
-
-// join puts a session into the maps, and says whether its room is new.
-func (h *hub) join(s *session, roomID string) (created bool) {
-	r := h.rooms[roomID]
-	if created = r == nil; created {
-		r = &room{id: roomID}
-	}
-	s.room, s.outbox.bound = r, &h.bound
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s.slot = len(r.members)
-	r.members = append(r.members, s)
-	h.rooms[roomID] = r
-	h.sessions[s.id] = s
-	return created
-}
-
-// leave takes a session out of the maps, and says whether its room is gone.
-func (h *hub) leave(s *session) (destroyed bool) {
-	r := s.room
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.sessions, s.id)
-	h.admission.free(s.key)
-	last := len(r.members) - 1
-	r.members[s.slot] = r.members[last]
-	r.members[s.slot].slot = s.slot
-	r.members[last] = nil
-	r.members = r.members[:last]
-	if destroyed = last == 0; destroyed {
-		delete(h.rooms, r.id)
-	}
-	return destroyed
 }

@@ -3,10 +3,8 @@ package wspulse
 import (
 	"container/list"
 	"errors"
-	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 
 	"github.com/wspulse/server/internal/wire"
@@ -39,23 +37,6 @@ type session struct {
 	ending  *ending
 	flushBy time.Time // when writeWait is over
 }
-
-// An ending is a way for a session to end.
-type ending struct {
-	reason     DisconnectReason
-	closeFrame *wire.Frame // for a peer that is connected
-	flush      bool        // write what is queued before the close frame
-}
-
-// The ways for a session to end. Nobody is left to read a close frame in the last two.
-var (
-	closedByApp = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}
-	kicked      = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false}
-	replaced    = &ending{DisconnectDuplicate, wire.Close(websocket.CloseNormalClosure, "duplicate connection id"), false}
-	shutDown    = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true}
-	departed    = &ending{reason: DisconnectNormal}
-	expired     = &ending{reason: DisconnectGraceExpired}
-)
 
 // ID implements Connection.
 func (s *session) ID() string { return s.id }
@@ -161,34 +142,4 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 		return nil, err
 	}
 	return c.deflater.Attach(wire.Seal(wire.OpText, buf)), nil
-}
-
-// A gate lets the read pump into callbacks until it is shut, and says when nobody is inside any more.
-type gate struct {
-	state atomic.Int32
-	left  chan struct{} // closed when the gate is shut and nobody is inside
-}
-
-// The states of a gate. A new gate has the read pump inside.
-const (
-	gateInside int32 = iota
-	gateOpen
-	gateShut
-)
-
-// enter says whether the read pump may run a callback; it must leave then. Read pump.
-func (g *gate) enter() bool { return g.state.CompareAndSwap(gateOpen, gateInside) }
-
-// leave says that the callback has returned. Read pump.
-func (g *gate) leave() {
-	if !g.state.CompareAndSwap(gateInside, gateOpen) {
-		close(g.left)
-	}
-}
-
-// shut lets nobody in any more. It does not wait for who is inside.
-func (g *gate) shut() {
-	if g.state.Swap(gateShut) == gateOpen {
-		close(g.left)
-	}
 }

@@ -10,13 +10,6 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// start starts the write pump of a link that an outbox returned, if it did.
-func (l *link) start() {
-	if l != nil {
-		go l.pump()
-	}
-}
-
 // writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the link
 // has ended, it sees to it that the link departs and the socket is closed.
 func (l *link) writePump(c *convoy) {

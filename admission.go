@@ -1,0 +1,118 @@
+package wspulse
+
+import (
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// An admission counts the sessions, connected or suspended, and the upgrades under way that are for a new one. hub.mu guards
+// it.
+type admission struct {
+	seats int
+	byKey map[string]int // none of them is 0
+}
+
+// full says which limit refuses another seat.
+func (a *admission) full(cfg *serverConfig, key string) Limit {
+	switch {
+	case cfg.maxConnections > 0 && a.seats >= cfg.maxConnections:
+		return LimitMaxConnections
+	case key != "" && a.byKey[key] >= cfg.connectionLimit:
+		return LimitConnections
+	}
+	return ""
+}
+
+func (a *admission) take(key string) {
+	a.seats++
+	if key != "" {
+		a.byKey[key]++
+	}
+}
+
+func (a *admission) free(key string) {
+	a.seats--
+	if key == "" {
+		return
+	}
+	if a.byKey[key]--; a.byKey[key] == 0 {
+		delete(a.byKey, key)
+	}
+}
+
+// A seat is what an upgrade holds until its session does.
+type seat struct {
+	taken bool   // false: the upgrade is to resume or replace a session
+	key   string // of WithConnectionLimit
+}
+
+// limitClosed stands for the limit that nothing gets past: the server is closed.
+const limitClosed Limit = "closed"
+
+// enter counts an upgrade that stop has to wait for, and takes a seat for it, unless a limit refuses it.
+func (h *hub) enter(connectionID, key string) (place seat, full Limit) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping {
+		return seat{}, limitClosed
+	}
+	place = seat{taken: h.sessions[connectionID] == nil, key: key}
+	if place.taken {
+		if full = h.admission.full(h.cfg, key); full != "" {
+			return seat{}, full
+		}
+		h.admission.take(key)
+	}
+	h.upgrades.Add(1)
+	return place, ""
+}
+
+// exit ends what enter began. Without a link, the seat is free again.
+func (h *hub) exit(place seat, l *link) {
+	if l == nil {
+		h.giveUp(place)
+	}
+	h.upgrades.Done()
+}
+
+// giveUp frees a seat that no session needs.
+func (h *hub) giveUp(place seat) {
+	if !place.taken {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.admission.free(place.key)
+}
+
+// claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is the
+// session that it replaces, if there is one: what that has on its limits is counted as free. Hub.
+func (h *hub) claim(place seat, old *session) (full Limit) {
+	if place.taken {
+		return ""
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old != nil {
+		h.admission.free(old.key)
+		defer h.admission.take(old.key)
+	}
+	if full = h.admission.full(h.cfg, place.key); full == "" {
+		h.admission.take(place.key)
+	}
+	return full
+}
+
+// turnAway closes the WebSocket of a registration for which a limit leaves no seat. Hub.
+func (h *hub) turnAway(r registration, full Limit) {
+	h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
+	h.links.Add(1)
+	go func() {
+		defer h.links.Done()
+		r.link.socket.Part(wire.Close(websocket.CloseTryAgainLater, "too many connections"), time.Now().Add(closeGrace))
+	}()
+}
