@@ -53,46 +53,46 @@ type seat struct {
 // limitClosed stands for the limit that nothing gets past: the server is closed.
 const limitClosed Limit = "closed"
 
-// enter counts an upgrade that stop has to wait for, and takes a seat for it, unless a limit refuses it.
-func (h *hub) enter(connectionID, key string) (place seat, full Limit) {
+// beginUpgrade counts an upgrade that stop has to wait for, and takes a seat for it, unless a limit refuses it.
+func (h *hub) beginUpgrade(connectionID, key string) (held seat, full Limit) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.stopping {
 		return seat{}, limitClosed
 	}
-	place = seat{taken: h.sessions[connectionID] == nil, key: key}
-	if place.taken {
+	held = seat{taken: h.sessions[connectionID] == nil, key: key}
+	if held.taken {
 		if full = h.admission.full(h.cfg, key); full != "" {
 			return seat{}, full
 		}
 		h.admission.take(key)
 	}
 	h.upgrades.Add(1)
-	return place, ""
+	return held, ""
 }
 
-// exit ends what enter began. Without a link, the seat is free again.
-func (h *hub) exit(place seat, l *link) {
+// endUpgrade ends what beginUpgrade began. Without a link, the seat is free again.
+func (h *hub) endUpgrade(held seat, l *link) {
 	if l == nil {
-		h.giveUp(place)
+		h.giveUp(held)
 	}
 	h.upgrades.Done()
 }
 
 // giveUp frees a seat that no session needs.
-func (h *hub) giveUp(place seat) {
-	if !place.taken {
+func (h *hub) giveUp(held seat) {
+	if !held.taken {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.admission.free(place.key)
+	h.admission.free(held.key)
 }
 
 // claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is the
 // session that it replaces, if there is one: what that has on its limits is counted as free. Hub.
-func (h *hub) claim(place seat, old *session) (full Limit) {
-	if place.taken {
+func (h *hub) claim(held seat, old *session) (full Limit) {
+	if held.taken {
 		return ""
 	}
 	h.mu.Lock()
@@ -101,8 +101,8 @@ func (h *hub) claim(place seat, old *session) (full Limit) {
 		h.admission.free(old.key)
 		defer h.admission.take(old.key)
 	}
-	if full = h.admission.full(h.cfg, place.key); full == "" {
-		h.admission.take(place.key)
+	if full = h.admission.full(h.cfg, held.key); full == "" {
+		h.admission.take(held.key)
 	}
 	return full
 }
@@ -113,6 +113,6 @@ func (h *hub) turnAway(r registration, full Limit) {
 	h.links.Add(1)
 	go func() {
 		defer h.links.Done()
-		r.link.socket.Part(wire.Close(websocket.CloseTryAgainLater, "too many connections"), time.Now().Add(closeGrace))
+		r.link.socket.CloseAfter(wire.Close(websocket.CloseTryAgainLater, "too many connections"), time.Now().Add(closeGrace))
 	}()
 }

@@ -47,11 +47,11 @@ const (
 	gateShut
 )
 
-// enter says whether the read pump may run a callback; it must leave then. Read pump.
+// enter says whether the read pump may run a callback; it must exit then. Read pump.
 func (g *gate) enter() bool { return g.state.CompareAndSwap(gateOpen, gateInside) }
 
-// leave says that the callback has returned. Read pump.
-func (g *gate) leave() {
+// exit says that the callback has returned. Read pump.
+func (g *gate) exit() {
 	if !g.state.CompareAndSwap(gateInside, gateOpen) {
 		close(g.left)
 	}

@@ -15,10 +15,10 @@ type ending struct {
 
 // The ways for a session to end. Nobody is left to read a close frame in the last two.
 var (
-	closedByApp = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}
-	kicked      = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false}
-	replaced    = &ending{DisconnectDuplicate, wire.Close(websocket.CloseNormalClosure, "duplicate connection id"), false}
-	shutDown    = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true}
-	departed    = &ending{reason: DisconnectNormal}
-	expired     = &ending{reason: DisconnectGraceExpired}
+	endClosed       = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}
+	endKicked       = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false}
+	endReplaced     = &ending{DisconnectDuplicate, wire.Close(websocket.CloseNormalClosure, "duplicate connection id"), false}
+	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true}
+	endDeparted     = &ending{reason: DisconnectNormal}
+	endExpired      = &ending{reason: DisconnectGraceExpired}
 )

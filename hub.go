@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	requestQueue = 2048 // broadcasts and other requests that the hub queues before the next caller waits for it
-	maxTurn      = 64   // of them that it serves before it looks at anything else
+	callQueue = 2048 // calls that the hub queues before the next caller waits for it
+	maxTurn   = 64   // of them that it serves before it looks at anything else
 )
 
 // A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks in
@@ -30,13 +30,13 @@ type hub struct {
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
 	departures    chan departure
-	requests      chan request  // in the order of the calls
+	calls         chan call     // in the order of the calls
 	reclaims      chan struct{} // of capacity 1: the queues hold more bytes than the budget
 
 	quit chan struct{} // asks run to end; closed by the first stop
 	done chan struct{} // run has ended; closed by run
 
-	upgrades sync.WaitGroup // requests between enter and exit; added to under mu
+	upgrades sync.WaitGroup // requests between beginUpgrade and endUpgrade; added to under mu
 	links    sync.WaitGroup // links whose socket is not closed; added to by run
 	queued   atomic.Int64   // bytes in all queues; counted if there is a budget
 
@@ -52,13 +52,13 @@ type hub struct {
 	timer     *time.Timer // of line
 	beats     *list.List  // of links, the next to ping first: all periods are equal
 	beatTimer *time.Timer // of beats
-	turn      []request   // what serve has at hand
+	turn      []call      // what serve has at hand
 	frames    []*wire.Frame
 }
 
-// A request is a call that has to take effect after the calls before it: a broadcast to a room, the end of a session, or
+// A call is what a caller asks for that has to take effect after the calls before it: a broadcast to a room, the end of a session, or
 // a frame for one that must not overtake a broadcast.
-type request struct {
+type call struct {
 	room    *room
 	session *session
 	frame   *wire.Frame
@@ -75,7 +75,7 @@ func newHub(cfg *serverConfig) *hub {
 		batches:       wire.NewBatchPool(cfg.writeBufferSize),
 		registrations: make(chan registration),
 		departures:    make(chan departure),
-		requests:      make(chan request, requestQueue),
+		calls:         make(chan call, callQueue),
 		reclaims:      make(chan struct{}, 1),
 		quit:          make(chan struct{}),
 		done:          make(chan struct{}),
@@ -105,7 +105,7 @@ func (h *hub) run() {
 			h.admit(r)
 		case d := <-h.departures:
 			h.depart(d)
-		case r := <-h.requests:
+		case r := <-h.calls:
 			h.serve(r)
 		case <-h.reclaims:
 			h.reclaim()
@@ -124,7 +124,7 @@ func (h *hub) run() {
 func (h *hub) broadcast(r *room, f *wire.Frame) error {
 	r.pending.Add(1)
 	select {
-	case h.requests <- request{room: r, frame: f}:
+	case h.calls <- call{room: r, frame: f}:
 		return nil
 	case <-h.done:
 		return ErrServerClosed
@@ -135,7 +135,7 @@ func (h *hub) broadcast(r *room, f *wire.Frame) error {
 func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
 	reply := make(chan error, 1)
 	select {
-	case h.requests <- request{session: s, frame: f, reply: reply}:
+	case h.calls <- call{session: s, frame: f, reply: reply}:
 	case <-h.done:
 		return ErrConnectionClosed
 	}
@@ -152,39 +152,39 @@ func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
 	}
 }
 
-// requestEnd ends a session and waits until that is done.
-func (h *hub) requestEnd(s *session, e *ending) {
+// endSession ends a session and waits until that is done.
+func (h *hub) endSession(s *session, e *ending) {
 	select {
-	case h.requests <- request{session: s, ending: e}:
+	case h.calls <- call{session: s, ending: e}:
 	case <-s.done:
 	}
 	<-s.done
 }
 
-// serve does what callers asked for: r, and what is queued behind it. Broadcasts to one room in a row are fanned out
+// serve does what callers asked for: c, and what is queued behind it. Broadcasts to one room in a row are fanned out
 // together, so that each member is visited, and its write pump woken, once for all of them.
-func (h *hub) serve(r request) {
-	h.turn = append(h.turn[:0], r)
+func (h *hub) serve(c call) {
+	h.turn = append(h.turn[:0], c)
 	for more := true; more && len(h.turn) < maxTurn; {
 		select {
-		case r = <-h.requests:
-			h.turn = append(h.turn, r)
+		case c = <-h.calls:
+			h.turn = append(h.turn, c)
 		default:
 			more = false
 		}
 	}
 	for turn := h.turn; len(turn) > 0; {
 		n := h.together(turn)
-		switch r := turn[0]; {
-		case r.room != nil:
-			h.fanOut(r.room, h.frames)
-			r.room.pending.Add(-int64(n))
-		case r.ending != nil:
-			h.end(r.session, r.ending, nil)
-		case r.session.ended():
-			r.reply <- ErrConnectionClosed
+		switch c := turn[0]; {
+		case c.room != nil:
+			h.fanOut(c.room, h.frames)
+			c.room.pending.Add(-int64(n))
+		case c.ending != nil:
+			h.end(c.session, c.ending, nil)
+		case c.session.ended():
+			c.reply <- ErrConnectionClosed
 		default:
-			r.reply <- r.session.offer(r.frame)
+			c.reply <- c.session.offer(c.frame)
 		}
 		turn = turn[n:]
 	}
@@ -192,9 +192,9 @@ func (h *hub) serve(r request) {
 	clear(h.frames[:cap(h.frames)])
 }
 
-// together says how many of the first requests are one fan-out, whose frames it puts into h.frames. They take an eighth of
+// together says how many of the first calls are one fan-out, whose frames it puts into h.frames. They take an eighth of
 // a member's buffer at the most.
-func (h *hub) together(turn []request) (n int) {
+func (h *hub) together(turn []call) (n int) {
 	h.frames = h.frames[:0]
 	most := max(1, h.cfg.sendBufferSize/8)
 	for n < len(turn) && n < most && turn[n].room != nil && turn[n].room == turn[0].room {
@@ -227,13 +227,13 @@ func (h *hub) shutDown() {
 	h.beatTimer.Stop()
 	for served := true; served; {
 		select {
-		case r := <-h.requests:
+		case r := <-h.calls:
 			h.serve(r)
 		default:
 			served = false
 		}
 	}
 	for _, s := range h.sessions {
-		h.end(s, shutDown, ErrServerClosed)
+		h.end(s, endServerClosed, ErrServerClosed)
 	}
 }

@@ -24,7 +24,7 @@ func newQuietHub(members, buffer int, metrics MetricsCollector) (*hub, []*sessio
 	var sessions []*session
 	for i := range members {
 		s := &session{hub: h, id: string(rune('a' + i)), done: make(chan struct{})}
-		h.join(s, "r")
+		h.insert(s, "r")
 		sessions = append(sessions, s)
 	}
 	return h, sessions
@@ -167,7 +167,7 @@ func TestGate(t *testing.T) {
 	if g.enter() {
 		t.Error("a second one got in")
 	}
-	g.leave()
+	g.exit()
 	if !g.enter() || left(g) {
 		t.Error("an open gate is shut")
 	}
@@ -175,7 +175,7 @@ func TestGate(t *testing.T) {
 	if left(g) {
 		t.Error("somebody is still inside")
 	}
-	g.leave()
+	g.exit()
 	g.shut()
 	if !left(g) || g.enter() {
 		t.Error("a shut gate is open")
@@ -183,7 +183,7 @@ func TestGate(t *testing.T) {
 	for range 1000 { // whoever comes second closes left, once
 		g = &gate{left: make(chan struct{})}
 		var both sync.WaitGroup
-		both.Go(g.leave)
+		both.Go(g.exit)
 		both.Go(g.shut)
 		both.Wait()
 		<-g.left
@@ -197,7 +197,7 @@ func TestHub_EndedSessionsAreCollected(t *testing.T) {
 	t.Cleanup(h.stop)
 	var gone []weak.Pointer[session]
 	for _, i := range []int{0, 2, 4} { // the first, one in the middle, the last
-		h.requestEnd(sessions[i], kicked)
+		h.endSession(sessions[i], endKicked)
 		gone = append(gone, weak.Make(sessions[i]))
 		sessions[i] = nil
 	}

@@ -16,7 +16,7 @@ func (l *link) receive(data []byte) (err error) {
 	if !l.gate.enter() {
 		return nil
 	}
-	defer l.gate.leave()
+	defer l.gate.exit()
 	cfg.metrics.MessageReceived(s.RoomID(), len(data))
 	if cfg.onMessage == nil {
 		return nil

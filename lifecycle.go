@@ -32,7 +32,7 @@ func (h *hub) admit(r registration) {
 		return
 	}
 	if s != nil {
-		h.end(s, replaced, ErrDuplicateConnectionID)
+		h.end(s, endReplaced, ErrDuplicateConnectionID)
 	}
 	h.open(r)
 }
@@ -45,12 +45,12 @@ func (h *hub) open(r registration) {
 		openedAt: time.Now(),
 		done:     make(chan struct{}),
 	}
-	if h.join(s, r.roomID) {
+	if h.insert(s, r.roomID) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}
 	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
 	h.cfg.logger.Debug("wspulse: session opened", s.field())
-	h.start(s, r.link, "OnConnect", h.cfg.onConnect)
+	h.attach(s, r.link, "OnConnect", h.cfg.onConnect)
 }
 
 func (h *hub) resume(s *session, l *link) {
@@ -58,11 +58,11 @@ func (h *hub) resume(s *session, l *link) {
 	s.place, s.dropErr = nil, nil
 	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
 	h.cfg.logger.Debug("wspulse: session resumed", s.field())
-	h.start(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
+	h.attach(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
 }
 
-// start gives a session its link. The callback runs first, in the turn of the link's read pump.
-func (h *hub) start(s *session, l *link, name string, opening func(Connection)) {
+// attach gives a session its link. The callback runs first, in the turn of the link's read pump.
+func (h *hub) attach(s *session, l *link, name string, opening func(Connection)) {
 	prev := s.turn
 	l.session, s.link, s.turn = s, l, l.gate.left
 	h.links.Add(1)
@@ -75,8 +75,8 @@ func (h *hub) start(s *session, l *link, name string, opening func(Connection)) 
 	pump.start()
 }
 
-// unlink takes its link from a session.
-func (h *hub) unlink(s *session) {
+// detach takes its link from a session.
+func (h *hub) detach(s *session) {
 	h.beats.Remove(s.link.beat)
 	s.link = nil
 }
@@ -88,10 +88,10 @@ func (h *hub) depart(d departure) {
 		s.discard() // it ended while its link was on the way here
 		return
 	}
-	h.unlink(s)
+	h.detach(s)
 	s.outbox.detach()
 	if h.cfg.resumeWindow == 0 {
-		h.end(s, departed, d.err)
+		h.end(s, endDeparted, d.err)
 		return
 	}
 	s.dropErr = d.err
@@ -115,7 +115,7 @@ func (h *hub) expire(now time.Time) {
 			h.timer.Reset(left)
 			return
 		}
-		h.end(s, expired, s.dropErr)
+		h.end(s, endExpired, s.dropErr)
 	}
 }
 
@@ -128,7 +128,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 		h.line.Remove(s.place)
 		s.place = nil
 	}
-	destroyed := h.leave(s)
+	destroyed := h.remove(s)
 	now := time.Now()
 	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(s.openedAt), e.reason)
 	if destroyed {
@@ -140,7 +140,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 	close(s.done)
 	if s.link != nil {
 		s.link.gate.shut()
-		h.unlink(s)
+		h.detach(s)
 		pump.start()
 	} else {
 		s.discard()

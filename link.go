@@ -38,14 +38,14 @@ type link struct {
 	readDone chan struct{} // closed by readPump when it has ended
 
 	// Owned by readPump; the last two are read-only once readDone is closed.
-	reader    wire.Reader
-	deadline  time.Time     // of the next pong
-	stalled   time.Duration // callback time by which deadline is to be moved
-	messageBy time.Time     // the message that is coming in must be there; zero: there is none
-	received  meter         // of WithMessageRate
-	malformed int           // messages in a row
-	readErr   error         // why reading ended; nil when the peer closed cleanly
-	farewell  *wire.Frame   // the close frame that the peer should get; nil when it is not there to read it
+	reader     wire.Reader
+	deadline   time.Time     // of the next pong
+	stalled    time.Duration // callback time by which deadline is to be moved
+	messageBy  time.Time     // the message that is coming in must be there; zero: there is none
+	received   meter         // of WithMessageRate
+	malformed  int           // messages in a row
+	readErr    error         // why reading ended; nil when the peer closed cleanly
+	closeFrame *wire.Frame   // the close frame that the peer should get; nil when it is not there to read it
 }
 
 // newLink returns a link over a connection that has been upgraded, and from which early has been read already.
@@ -85,7 +85,7 @@ func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connecti
 // begin runs the opening callback inside the gate, which readPump starts in. What came in meanwhile is not held against the
 // peer.
 func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)) {
-	defer l.gate.leave()
+	defer l.gate.exit()
 	start := time.Now()
 	if prev != nil {
 		<-prev
@@ -98,12 +98,12 @@ func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)
 }
 
 // readEnded tells the write pump, which closes the socket. A write in progress gets as long as there is somebody to read
-// it: no time, or that of a farewell.
+// it: no time, or that of a closeFrame.
 func (l *link) readEnded() {
 	l.gate.shut()
 	close(l.readDone)
-	_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(l.farewellWait()))
-	l.session.outbox.leave(l).start()
+	_ = l.socket.Conn.SetWriteDeadline(time.Now().Add(l.closeWait()))
+	l.session.outbox.readEnded(l).start()
 }
 
 func (l *link) readHasEnded() bool {
@@ -115,9 +115,9 @@ func (l *link) readHasEnded() bool {
 	}
 }
 
-// farewellWait is how long a peer whose reading has ended may keep the write pump. Once readDone is closed.
-func (l *link) farewellWait() time.Duration {
-	if l.farewell == nil {
+// closeWait is how long a peer whose reading has ended may keep the write pump. Once readDone is closed.
+func (l *link) closeWait() time.Duration {
+	if l.closeFrame == nil {
 		return 0
 	}
 	return min(closeGrace, l.hub.cfg.writeWait)

@@ -16,14 +16,14 @@ type outbox struct {
 
 	mu sync.Mutex // guards what follows; a leaf
 
-	queue   *queue        // of frames; nil while none is queued
-	bytes   int           // of the frames in it, if bound counts them
-	settled int           // bytes as bound.total knows them
-	control []*wire.Frame // pings and pongs, which may be lost
-	link    *link         // that writes; nil while the session is suspended, and when it is over
-	pumping bool          // the link's write pump runs
-	leaving bool          // the reading of link has ended
-	closed  bool          // the session has ended: nothing is taken in any more
+	queue    *queue        // of frames; nil while none is queued
+	bytes    int           // of the frames in it, if bound counts them
+	settled  int           // bytes as bound.total knows them
+	control  []*wire.Frame // pings and pongs, which may be lost
+	link     *link         // that writes; nil while the session is suspended, and when it is over
+	pumping  bool          // the link's write pump runs
+	readOver bool          // the reading of link has ended
+	closed   bool          // the session has ended: nothing is taken in any more
 }
 
 // A bound is what the queues of all sessions of a server have in common.
@@ -59,7 +59,7 @@ const (
 	taskNothing task = iota // the pump ends; it is started anew when there is something
 	taskWrite               // the batch
 	taskFinish              // the session has ended
-	taskLeave               // reading has ended
+	taskHangUp              // reading has ended
 )
 
 // offer queues a frame if there is room for it. The pump of the link that it returns is to be started. Errors:
@@ -149,7 +149,7 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 func (o *outbox) attach(l *link) *link {
 	o.mu.Lock()
 	defer o.unlock()
-	o.link, o.pumping, o.leaving = l, false, false
+	o.link, o.pumping, o.readOver = l, false, false
 	if o.queue.len() > 0 {
 		return o.wake()
 	}
@@ -171,14 +171,14 @@ func (o *outbox) close() *link {
 	return o.wake()
 }
 
-// leave says that the reading of l has ended.
-func (o *outbox) leave(l *link) *link {
+// readEnded says that the reading of l has ended.
+func (o *outbox) readEnded(l *link) *link {
 	o.mu.Lock()
 	defer o.unlock()
 	if o.link != l {
 		return nil
 	}
-	o.leaving = true
+	o.readOver = true
 	return o.wake()
 }
 
@@ -189,8 +189,8 @@ func (o *outbox) take(b *wire.Batch) task {
 	switch {
 	case o.closed:
 		return taskFinish
-	case o.leaving:
-		return taskLeave
+	case o.readOver:
+		return taskHangUp
 	case len(o.control) == 0 && o.queue.len() == 0:
 		o.pumping = false
 		return taskNothing

@@ -42,8 +42,8 @@ func (h *hub) session(connectionID string) (s *session, stopping bool) {
 	return h.sessions[connectionID], h.stopping
 }
 
-// join puts a session into the maps, and says whether its room is new.
-func (h *hub) join(s *session, roomID string) (created bool) {
+// insert puts a session into the maps, and says whether its room is new.
+func (h *hub) insert(s *session, roomID string) (created bool) {
 	r := h.rooms[roomID]
 	if created = r == nil; created {
 		r = &room{id: roomID}
@@ -58,8 +58,8 @@ func (h *hub) join(s *session, roomID string) (created bool) {
 	return created
 }
 
-// leave takes a session out of the maps, and says whether its room is gone.
-func (h *hub) leave(s *session) (destroyed bool) {
+// remove takes a session out of the maps, and says whether its room is gone.
+func (h *hub) remove(s *session) (destroyed bool) {
 	r := s.room
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -95,7 +95,7 @@ func (s *server) Kick(connectionID string) error {
 	case session == nil:
 		return ErrConnectionNotFound
 	}
-	s.hub.requestEnd(session, kicked)
+	s.hub.endSession(session, endKicked)
 	return nil
 }
 

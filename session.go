@@ -64,7 +64,7 @@ func (s *session) Send(f Frame) error {
 
 // Close implements Connection.
 func (s *session) Close() error {
-	s.hub.requestEnd(s, closedByApp)
+	s.hub.endSession(s, endClosed)
 	return nil
 }
 

@@ -20,11 +20,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	guest, ok := s.identify(w, r)
+	from, ok := s.identify(w, r)
 	if !ok {
 		return
 	}
-	place, full := s.hub.enter(guest.connectionID, guest.key)
+	held, full := s.hub.beginUpgrade(from.connectionID, from.key)
 	switch full {
 	case "":
 	case limitClosed:
@@ -35,23 +35,23 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var l *link
-	defer func() { s.hub.exit(place, l) }() // also when a middleware panics
+	defer func() { s.hub.endUpgrade(held, l) }() // also when a middleware panics
 	if l = s.upgrade(w, r); l != nil {
-		s.hub.register(guest.roomID, guest.connectionID, place, l)
+		s.hub.register(from.roomID, from.connectionID, held, l)
 	}
 }
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// A guest is who a request is from. Its strings are copies: those that connect returns are mostly parts of the request's
+// A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the request's
 // first line or of a cookie, and would keep all of that for as long as the session lasts.
-type guest struct {
+type request struct {
 	roomID, connectionID string
 	key                  string // of WithConnectionLimit
 }
 
 // identify asks the application who a request is from, and whether it may come in. It answers one that may not.
-func (s *server) identify(w http.ResponseWriter, r *http.Request) (g guest, ok bool) {
+func (s *server) identify(w http.ResponseWriter, r *http.Request) (g request, ok bool) {
 	var (
 		err      error
 		accepted = true
@@ -73,9 +73,9 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (g guest, ok b
 		!s.hub.contain("WithConnectionLimit", g.connectionID, func() { g.key = s.cfg.connectionKey(r) }):
 		answer(w, http.StatusInternalServerError)
 	default:
-		return guest{strings.Clone(g.roomID), strings.Clone(g.connectionID), strings.Clone(g.key)}, true
+		return request{strings.Clone(g.roomID), strings.Clone(g.connectionID), strings.Clone(g.key)}, true
 	}
-	return guest{}, false
+	return request{}, false
 }
 
 // upgrade makes a WebSocket of a request, or answers it and returns nil.
@@ -135,13 +135,13 @@ func answer(w http.ResponseWriter, status int) {
 }
 
 // register hands a link to the hub, or refuses the peer where the hub is ending.
-func (h *hub) register(roomID, connectionID string, place seat, l *link) {
+func (h *hub) register(roomID, connectionID string, held seat, l *link) {
 	if connectionID == "" {
 		connectionID = uuid.NewString()
 	}
 	select {
-	case h.registrations <- registration{roomID, connectionID, place, l}:
+	case h.registrations <- registration{roomID, connectionID, held, l}:
 	case <-h.quit:
-		l.socket.Part(shutDown.closeFrame, time.Now().Add(closeGrace))
+		l.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // explain turns the error that ended reading into the one for the application, nil for a clean close, and decides on
-// the farewell.
+// the closeFrame.
 func (l *link) explain(err error) error {
 	var (
 		closed    *websocket.CloseError
@@ -23,28 +23,28 @@ func (l *link) explain(err error) error {
 	)
 	switch {
 	case errors.As(err, &panicked):
-		l.farewell = wire.Close(websocket.CloseInternalServerErr, "")
+		l.closeFrame = wire.Close(websocket.CloseInternalServerErr, "")
 		return err
 	case errors.Is(err, io.ErrUnexpectedEOF): // the stream ended without a close frame: RFC 6455, section 7.1.5
 		return &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: err.Error()}
 	case errors.As(err, &closed):
-		l.farewell = wire.Close(closed.Code, "") // RFC 6455, section 5.5.1: answer with the peer's code
+		l.closeFrame = wire.Close(closed.Code, "") // RFC 6455, section 5.5.1: answer with the peer's code
 		switch closed.Code {
 		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
 			return nil
 		}
 		return err
 	case errors.Is(err, wire.ErrTooLarge):
-		l.farewell = wire.Close(websocket.CloseMessageTooBig, "")
+		l.closeFrame = wire.Close(websocket.CloseMessageTooBig, "")
 		l.limitReached(LimitMaxMessageSize)
 		return fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, websocket.ErrReadLimit)
 	case errors.As(err, &violation):
-		l.farewell = wire.Close(violation.Code, violation.Reason)
+		l.closeFrame = wire.Close(violation.Code, violation.Reason)
 	case isTimeout(err) && l.late():
 		d := l.hub.cfg.messageTimeout
 		return l.explain(&LimitError{LimitMessageTime, websocket.ClosePolicyViolation, fmt.Sprintf("a message took longer than %v", d)})
 	case errors.As(err, &exceeded):
-		l.farewell = wire.Close(exceeded.Code, exceeded.Reason)
+		l.closeFrame = wire.Close(exceeded.Code, exceeded.Reason)
 		l.limitReached(exceeded.Limit)
 		return err
 	case isTimeout(err):

@@ -37,8 +37,8 @@ func (l *link) work(c *convoy) (over bool) {
 				l.writeFailed(err)
 				return true
 			}
-		case taskLeave:
-			l.leave()
+		case taskHangUp:
+			l.hangUp()
 			return true
 		case taskFinish:
 			l.finish(batch)
@@ -47,11 +47,11 @@ func (l *link) work(c *convoy) (over bool) {
 	}
 }
 
-// leave departs when reading has ended, and answers a peer that is there to read it.
-func (l *link) leave() {
+// hangUp departs when reading has ended, and answers a peer that is there to read it.
+func (l *link) hangUp() {
 	l.depart(l.readErr)
-	if l.farewell != nil {
-		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
+	if l.closeFrame != nil {
+		l.socket.CloseAfter(l.closeFrame, time.Now().Add(closeGrace))
 	} else {
 		l.socket.Abort()
 	}
@@ -60,7 +60,7 @@ func (l *link) leave() {
 // writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that likes.
 func (l *link) writeFailed(err error) {
 	if l.readEndsToo(err) {
-		l.leave()
+		l.hangUp()
 		return
 	}
 	l.socket.Abort()
@@ -68,7 +68,7 @@ func (l *link) writeFailed(err error) {
 	l.depart(err)
 }
 
-// depart hands the link to the hub, which has to know before the peer reads a farewell: it may be back at once.
+// depart hands the link to the hub, which has to know before the peer reads a closeFrame: it may be back at once.
 func (l *link) depart(err error) {
 	select {
 	case l.hub.departures <- departure{link: l, err: err}:
@@ -118,7 +118,7 @@ func (l *link) finish(batch *wire.Batch) {
 		select {
 		case <-l.readDone:
 			var closed *websocket.CloseError
-			if l.readErr != nil && l.farewell != nil && !errors.As(l.readErr, &closed) {
+			if l.readErr != nil && l.closeFrame != nil && !errors.As(l.readErr, &closed) {
 				l.socket.Drain(time.Now().Add(closeGrace)) // the peer was still sending
 			}
 			return
@@ -139,7 +139,7 @@ func (l *link) allowWrite() {
 	l.writeBy = now.Add(wait)
 	_ = l.socket.Conn.SetWriteDeadline(l.writeBy)
 	if l.readHasEnded() {
-		_ = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
+		_ = l.socket.Conn.SetWriteDeadline(now.Add(l.closeWait()))
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Socket is the net.Conn under a link. One goroutine reads it and one writes it; Part, Drain and Abort are the ways to end it.
+// Socket is the net.Conn under a link. One goroutine reads it and one writes it; CloseAfter, Drain and Abort are the ways to end it.
 type Socket struct {
 	net.Conn
 	raw syscall.RawConn // for an Eager; nil where there is none
@@ -22,10 +22,10 @@ func NewSocket(conn net.Conn) Socket {
 	return s
 }
 
-// Part writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
+// CloseAfter writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
 // peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather than a
 // reset.
-func (s *Socket) Part(f *Frame, deadline time.Time) {
+func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
 	if s.Conn.SetDeadline(deadline) != nil {
 		return
@@ -36,7 +36,7 @@ func (s *Socket) Part(f *Frame, deadline time.Time) {
 	s.drain()
 }
 
-// Drain is Part after the last frame has been written.
+// Drain is CloseAfter after the last frame has been written.
 func (s *Socket) Drain(deadline time.Time) {
 	defer s.Conn.Close()
 	if s.Conn.SetDeadline(deadline) == nil {
