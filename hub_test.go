@@ -23,7 +23,7 @@ func newQuietHub(members, buffer int, metrics MetricsCollector) (*hub, []*sessio
 	h := newHub(cfg)
 	var sessions []*session
 	for i := range members {
-		s := &session{hub: h, id: string(rune('a' + i)), done: make(chan struct{})}
+		s := newSession(h, string(rune('a'+i)), "")
 		h.insert(s, "r")
 		sessions = append(sessions, s)
 	}

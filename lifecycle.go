@@ -38,13 +38,7 @@ func (h *hub) admit(r registration) {
 }
 
 func (h *hub) open(r registration) {
-	s := &session{
-		hub:      h,
-		id:       r.connectionID,
-		key:      r.seat.key,
-		openedAt: time.Now(),
-		done:     make(chan struct{}),
-	}
+	s := newSession(h, r.connectionID, r.seat.key)
 	if h.insert(s, r.roomID) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}

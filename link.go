@@ -3,11 +3,14 @@ package wspulse
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/wspulse/server/internal/wire"
 )
@@ -129,7 +132,27 @@ func (l *link) read() error {
 	for err == nil {
 		err = l.readNext()
 	}
-	return l.explain(err)
+	if isTimeout(err) && l.late() {
+		err = &LimitError{LimitMessageTime, websocket.ClosePolicyViolation,
+			fmt.Sprintf("a message took longer than %v", l.hub.cfg.messageTimeout)}
+	}
+	v := judge(err, l.hub.cfg)
+	l.closeFrame = v.closeFrame
+	l.report(v)
+	return v.err
+}
+
+// report tells of a verdict those who ought to know.
+func (l *link) report(v verdict) {
+	switch {
+	case v.limit != "":
+		l.limitReached(v.limit)
+	case v.fault == answeredNone && !l.session.ended():
+		l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
+	case v.fault == brokeRules:
+		l.hub.limited.Warn("wspulse: peer broke the protocol", l.session.field(),
+			zap.Stringer("remoteAddr", l.socket.RemoteAddr()), zap.Error(v.err))
+	}
 }
 
 func (l *link) readNext() error {

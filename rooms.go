@@ -48,7 +48,7 @@ func (h *hub) insert(s *session, roomID string) (created bool) {
 	if created = r == nil; created {
 		r = &room{id: roomID}
 	}
-	s.room, s.outbox.bound = r, &h.bound
+	s.room = r
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.slot = len(r.members)

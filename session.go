@@ -38,6 +38,18 @@ type session struct {
 	flushBy time.Time // when writeWait is over
 }
 
+// newSession returns a session that is in no room yet, and has no link.
+func newSession(h *hub, id, key string) *session {
+	return &session{
+		hub:      h,
+		id:       id,
+		key:      key,
+		openedAt: time.Now(),
+		done:     make(chan struct{}),
+		outbox:   outbox{bound: &h.bound},
+	}
+}
+
 // ID implements Connection.
 func (s *session) ID() string { return s.id }
 

@@ -7,14 +7,29 @@ import (
 	"os"
 
 	"github.com/gorilla/websocket"
-	"go.uber.org/zap"
 
 	"github.com/wspulse/server/internal/wire"
 )
 
-// explain turns the error that ended reading into the one for the application, nil for a clean close, and decides on
-// the closeFrame.
-func (l *link) explain(err error) error {
+// A verdict is what an error that ended reading means.
+type verdict struct {
+	err        error       // for OnTransportDrop or OnDisconnect; nil for a clean close
+	closeFrame *wire.Frame // that the peer is to get; nil when it is not there to read it
+	limit      Limit       // that was reached, or ""
+	fault      fault       // what an operator should hear of it
+}
+
+// A fault is a way for a peer to fall short that is reported.
+type fault int
+
+const (
+	noFault      fault = iota
+	brokeRules         // of the protocol
+	answeredNone       // of the pings
+)
+
+// judge says what the error that ended reading means. It reports nothing.
+func judge(err error, cfg *serverConfig) verdict {
 	var (
 		closed    *websocket.CloseError
 		panicked  *PanicError
@@ -23,41 +38,32 @@ func (l *link) explain(err error) error {
 	)
 	switch {
 	case errors.As(err, &panicked):
-		l.closeFrame = wire.Close(websocket.CloseInternalServerErr, "")
-		return err
+		return verdict{err: err, closeFrame: wire.Close(websocket.CloseInternalServerErr, "")}
 	case errors.Is(err, io.ErrUnexpectedEOF): // the stream ended without a close frame: RFC 6455, section 7.1.5
-		return &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: err.Error()}
+		return verdict{err: &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: err.Error()}}
 	case errors.As(err, &closed):
-		l.closeFrame = wire.Close(closed.Code, "") // RFC 6455, section 5.5.1: answer with the peer's code
+		v := verdict{closeFrame: wire.Close(closed.Code, "")} // RFC 6455, section 5.5.1: answer with the peer's code
 		switch closed.Code {
 		case websocket.CloseNormalClosure, websocket.CloseGoingAway, websocket.CloseNoStatusReceived:
-			return nil
+		default:
+			v.err = err
 		}
-		return err
+		return v
 	case errors.Is(err, wire.ErrTooLarge):
-		l.closeFrame = wire.Close(websocket.CloseMessageTooBig, "")
-		l.limitReached(LimitMaxMessageSize)
-		return fmt.Errorf("wspulse: message larger than %d bytes: %w", l.hub.cfg.maxMessageSize, websocket.ErrReadLimit)
-	case errors.As(err, &violation):
-		l.closeFrame = wire.Close(violation.Code, violation.Reason)
-	case isTimeout(err) && l.late():
-		d := l.hub.cfg.messageTimeout
-		return l.explain(&LimitError{LimitMessageTime, websocket.ClosePolicyViolation, fmt.Sprintf("a message took longer than %v", d)})
-	case errors.As(err, &exceeded):
-		l.closeFrame = wire.Close(exceeded.Code, exceeded.Reason)
-		l.limitReached(exceeded.Limit)
-		return err
-	case isTimeout(err):
-		if !l.session.ended() {
-			l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
+		return verdict{
+			err:        fmt.Errorf("wspulse: message larger than %d bytes: %w", cfg.maxMessageSize, websocket.ErrReadLimit),
+			closeFrame: wire.Close(websocket.CloseMessageTooBig, ""),
+			limit:      LimitMaxMessageSize,
 		}
-		return fmt.Errorf("wspulse: no pong within %v: %w", l.hub.cfg.pongWait, err)
+	case errors.As(err, &violation):
+		return verdict{err: err, closeFrame: wire.Close(violation.Code, violation.Reason), fault: brokeRules}
+	case errors.As(err, &exceeded):
+		return verdict{err: err, closeFrame: wire.Close(exceeded.Code, exceeded.Reason), limit: exceeded.Limit}
+	case isTimeout(err):
+		return verdict{err: fmt.Errorf("wspulse: no pong within %v: %w", cfg.pongWait, err), fault: answeredNone}
 	default:
-		return err
+		return verdict{err: err}
 	}
-	l.hub.limited.Warn("wspulse: peer broke the protocol", l.session.field(),
-		zap.Stringer("remoteAddr", l.socket.RemoteAddr()), zap.Error(err))
-	return err
 }
 
 // closeError returns what a peer says with a close frame.
