@@ -210,8 +210,10 @@ func TestAbuse_PongTimeoutDuringWrite(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond), wspulse.WithWriteWait(30*time.Second))
 		w.dialIdle("r", "alice")
-		time.Sleep(4 * time.Second)
-		w.expect("alice:connect alice:disconnect(timeout)")
+		time.Sleep(4500*time.Millisecond - 1)
+		w.expect("alice:connect")
+		time.Sleep(1)
+		w.expect("alice:disconnect(timeout)")
 	})
 }
 

@@ -1,10 +1,7 @@
 package wspulse
 
 import (
-	"time"
-
 	"github.com/gorilla/websocket"
-	"go.uber.org/zap"
 
 	"github.com/wspulse/server/internal/wire"
 )
@@ -74,13 +71,13 @@ func (h *hub) beginUpgrade(connectionID, key string) (held seat, full Limit) {
 // endUpgrade ends what beginUpgrade began. Without a link, the seat is free again.
 func (h *hub) endUpgrade(held seat, l *link) {
 	if l == nil {
-		h.giveUp(held)
+		h.freeSeat(held)
 	}
 	h.upgrades.Done()
 }
 
-// giveUp frees a seat that no session needs.
-func (h *hub) giveUp(held seat) {
+// freeSeat frees a seat that nobody needs any more.
+func (h *hub) freeSeat(held seat) {
 	if !held.taken {
 		return
 	}
@@ -90,14 +87,14 @@ func (h *hub) giveUp(held seat) {
 }
 
 // claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is the
-// session that it replaces, if there is one: what that has on its limits is counted as free. Hub.
+// session that it replaces, if there is one: what that has on its limits is counted as free unless it is in a callback. Hub.
 func (h *hub) claim(held seat, old *session) (full Limit) {
 	if held.taken {
 		return ""
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if old != nil {
+	if old != nil && old.link.in.quiet() {
 		h.admission.free(old.key)
 		defer h.admission.take(old.key)
 	}
@@ -107,12 +104,7 @@ func (h *hub) claim(held seat, old *session) (full Limit) {
 	return full
 }
 
-// turnAway closes the WebSocket of a registration for which a limit leaves no seat. Hub.
-func (h *hub) turnAway(r registration, full Limit) {
-	h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
-	h.links.Add(1)
-	go func() {
-		defer h.links.Done()
-		r.link.socket.CloseAfter(wire.Close(websocket.CloseTryAgainLater, "too many connections"), time.Now().Add(closeGrace))
-	}()
-}
+// limitsSeats says whether anybody asks for the number of seats.
+func (c *serverConfig) limitsSeats() bool { return c.maxConnections > 0 || c.connectionKey != nil }
+
+var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connections")

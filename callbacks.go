@@ -2,7 +2,6 @@ package wspulse
 
 import (
 	"runtime/debug"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 )
@@ -34,32 +33,16 @@ func (h *hub) logPanic(name, connectionID string, v any) {
 		zap.String("connectionID", connectionID), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
 }
 
-// A gate lets the read pump into callbacks until it is shut, and says when nobody is inside any more.
-type gate struct {
-	state atomic.Int32
-	left  chan struct{} // closed when the gate is shut and nobody is inside
-}
-
-// The states of a gate. A new gate has the read pump inside.
-const (
-	gateInside int32 = iota
-	gateOpen
-	gateShut
-)
-
-// enter says whether the read pump may run a callback; it must exit then. Read pump.
-func (g *gate) enter() bool { return g.state.CompareAndSwap(gateOpen, gateInside) }
-
-// exit says that the callback has returned. Read pump.
-func (g *gate) exit() {
-	if !g.state.CompareAndSwap(gateInside, gateOpen) {
-		close(g.left)
+// lastCallback queues OnDisconnect. The session's seat is free when that has returned, or whatever callback is the last.
+func (h *hub) lastCallback(s *session, err error) {
+	if h.cfg.onDisconnect == nil && !h.cfg.limitsSeats() {
+		h.freeSeat(seat{taken: true, key: s.key})
+		return
 	}
-}
-
-// shut lets nobody in any more. It does not wait for who is inside.
-func (g *gate) shut() {
-	if g.state.Swap(gateShut) == gateOpen {
-		close(g.left)
-	}
+	h.callback(s, "OnDisconnect", func() {
+		defer h.freeSeat(seat{taken: true, key: s.key})
+		if h.cfg.onDisconnect != nil {
+			h.cfg.onDisconnect(s, err)
+		}
+	})
 }

@@ -1,7 +1,6 @@
 package wspulse
 
 import (
-	"container/list"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -26,6 +26,8 @@ type hub struct {
 	batches *wire.BatchPool
 	bound   bound     // of all queues
 	convoys sync.Pool // of empty *convoy
+	start   time.Time
+	watch   watch
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
@@ -48,11 +50,12 @@ type hub struct {
 	stopping  bool
 
 	// Owned by the hub goroutine.
-	line      *list.List  // of suspended sessions, the next to expire first: all windows are equal
-	timer     *time.Timer // of line
-	beats     *list.List  // of links, the next to ping first: all periods are equal
-	beatTimer *time.Timer // of beats
-	turn      []call      // what serve has at hand
+	suspended *line.Line[session] // the next to expire first: all windows are equal
+	settling  *line.Line[session] // with a registration that waits
+	beats     *line.Line[link]    // to ping
+	silent    *line.Line[link]    // from which nothing has come since a ping
+	jumped    time.Time           // when the hub was last late for a heartbeat
+	turn      []call              // what serve has at hand
 	frames    []*wire.Frame
 }
 
@@ -81,13 +84,13 @@ func newHub(cfg *serverConfig) *hub {
 		done:          make(chan struct{}),
 		sessions:      make(map[string]*session),
 		rooms:         make(map[string]*room),
-		line:          list.New(),
-		timer:         time.NewTimer(0),
-		beats:         list.New(),
-		beatTimer:     time.NewTimer(0),
+		start:         time.Now(),
+		suspended:     line.New(cfg.resumeWindow, func(s *session) *line.Place[session] { return &s.waiting }),
+		settling:      line.New(settlePeriod, func(s *session) *line.Place[session] { return &s.settling }),
+		beats:         line.New(cfg.pingPeriod, func(l *link) *line.Place[link] { return &l.pulse.beat }),
+		silent:        line.New(cfg.pongWait, func(l *link) *line.Place[link] { return &l.pulse.silence }),
 	}
-	h.timer.Stop()
-	h.beatTimer.Stop()
+	h.watch.quit = h.done
 	h.admission.byKey = make(map[string]int)
 	h.bound = bound{frames: cfg.sendBufferSize, bytes: cfg.sendBufferBytes}
 	if cfg.memoryBudget > 0 {
@@ -109,10 +112,14 @@ func (h *hub) run() {
 			h.serve(r)
 		case <-h.reclaims:
 			h.reclaim()
-		case <-h.timer.C:
+		case <-h.suspended.C():
 			h.expire(time.Now())
-		case <-h.beatTimer.C:
+		case <-h.settling.C():
+			h.settle(time.Now())
+		case <-h.beats.C():
 			h.ping(time.Now())
+		case <-h.silent.C():
+			h.giveUp(time.Now())
 		case <-h.quit:
 			h.shutDown()
 			return
@@ -223,8 +230,10 @@ func (h *hub) stop() {
 
 // shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.
 func (h *hub) shutDown() {
-	h.timer.Stop()
-	h.beatTimer.Stop()
+	h.suspended.Stop()
+	h.settling.Stop()
+	h.beats.Stop()
+	h.silent.Stop()
 	for served := true; served; {
 		select {
 		case r := <-h.calls:

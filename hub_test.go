@@ -154,39 +154,46 @@ func TestSession_SendInTurnRacesTheEndOfTheHub(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
-	left := func(g *gate) bool {
+// Whoever comes second ends the turn of a link, once.
+func TestInbound_TurnEnds(t *testing.T) {
+	left := func(in *inbound) bool {
 		select {
-		case <-g.left:
+		case <-in.left:
 			return true
 		default:
 			return false
 		}
 	}
-	g := &gate{left: make(chan struct{})}
-	if g.enter() {
+	newInbound := func() *inbound {
+		in := &inbound{left: make(chan struct{})}
+		in.state.Store(inInline)
+		return in
+	}
+	in := newInbound()
+	if in.enter() {
 		t.Error("a second one got in")
 	}
-	g.exit()
-	if !g.enter() || left(g) {
-		t.Error("an open gate is shut")
+	in.exit()
+	if !in.enter() || left(in) {
+		t.Error("an open way is shut")
 	}
-	g.shut()
-	if left(g) {
+	in.shut()
+	if left(in) {
 		t.Error("somebody is still inside")
 	}
-	g.exit()
-	g.shut()
-	if !left(g) || g.enter() {
-		t.Error("a shut gate is open")
+	in.exit()
+	in.shut()
+	if !left(in) || in.enter() {
+		t.Error("a shut way is open")
 	}
-	for range 1000 { // whoever comes second closes left, once
-		g = &gate{left: make(chan struct{})}
+	for range 1000 {
+		in = newInbound()
 		var both sync.WaitGroup
-		both.Go(g.exit)
-		both.Go(g.shut)
+		both.Go(func() { in.exit() })
+		both.Go(in.shut)
+		both.Go(in.end)
 		both.Wait()
-		<-g.left
+		<-in.left
 	}
 }
 

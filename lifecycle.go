@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
 )
 
 // A registration is a WebSocket that has been opened.
@@ -13,28 +15,85 @@ type registration struct {
 	link                 *link
 }
 
-// A departure is a link whose pumps use the session no more.
+// A departure is a link whose write pump uses the session no more, and whose reading has ended or will at once.
 type departure struct {
 	link *link
 	err  error // nil for a clean close
 }
 
+const (
+	settlePeriod = 10 * time.Millisecond // between looks at a link that may be about to depart
+	settleLooks  = 100                   // after which it is not
+)
+
 // admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
 func (h *hub) admit(r registration) {
 	s := h.sessions[r.connectionID]
-	if s != nil && s.link == nil {
-		h.giveUp(r.seat)
+	switch {
+	case s == nil:
+		h.replace(nil, r)
+	case s.link == nil:
+		h.freeSeat(r.seat)
 		h.resume(s, r.link)
+	case s.next != nil, h.departs(s.link):
+		h.wait(s, r)
+	default:
+		h.replace(s, r)
+	}
+}
+
+// replace opens a session in the place of old, if there is one, and if there is a seat.
+func (h *hub) replace(old *session, r registration) {
+	if full := h.claim(r.seat, old); full != "" {
+		h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
+		h.turnAway(r.link, tooManyFrame)
 		return
 	}
-	if full := h.claim(r.seat, s); full != "" {
-		h.turnAway(r, full)
-		return
-	}
-	if s != nil {
-		h.end(s, endReplaced, ErrDuplicateConnectionID)
+	if old != nil {
+		h.end(old, endReplaced, ErrDuplicateConnectionID)
 	}
 	h.open(r)
+}
+
+// departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has been
+// read. A client that closes and connects again at once is here before that.
+func (h *hub) departs(l *link) bool {
+	unread, gone := l.socket.Look()
+	if gone {
+		l.socket.Cut(time.Now()) // nobody reads it
+	}
+	l.passReadingOn()
+	return gone || unread || l.reads.Load()&1 == 0
+}
+
+// wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits already loses.
+func (h *hub) wait(s *session, r registration) {
+	if s.next != nil {
+		h.freeSeat(s.next.seat)
+		h.turnAway(s.next.link, endReplaced.closeFrame)
+	}
+	s.next, s.looks = &r, 0
+	h.settling.Push(s, time.Now())
+}
+
+// settle decides on the registrations that wait.
+func (h *hub) settle(now time.Time) {
+	for s, ok := h.settling.Due(now); ok; s, ok = h.settling.Due(now) {
+		if s.looks++; s.looks < settleLooks && h.departs(s.link) {
+			h.settling.Push(s, now)
+			continue
+		}
+		r := h.takeNext(s)
+		h.replace(s, *r)
+	}
+}
+
+// takeNext returns the registration that waits for a session, or nil.
+func (h *hub) takeNext(s *session) *registration {
+	r := s.next
+	s.next = nil
+	h.settling.Remove(s)
+	return r
 }
 
 func (h *hub) open(r registration) {
@@ -48,22 +107,22 @@ func (h *hub) open(r registration) {
 }
 
 func (h *hub) resume(s *session, l *link) {
-	h.line.Remove(s.place)
-	s.place, s.dropErr = nil, nil
+	h.suspended.Remove(s)
+	s.dropErr = nil
 	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
 	h.cfg.logger.Debug("wspulse: session resumed", s.field())
 	h.attach(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
 }
 
-// attach gives a session its link. The callback runs first, in the turn of the link's read pump.
+// attach gives a session its link. The callback runs first, in the turn of the link.
 func (h *hub) attach(s *session, l *link, name string, opening func(Connection)) {
-	prev := s.turn
-	l.session, s.link, s.turn = s, l, l.gate.left
+	prev, now := s.turn, time.Now()
+	l.session, s.link, s.turn = s, l, l.in.left
+	l.calledAt = now
 	h.links.Add(1)
-	l.nextPing = time.Now().Add(h.cfg.pingPeriod)
-	if l.beat = h.beats.PushBack(l); h.beats.Len() == 1 {
-		h.beatTimer.Reset(h.cfg.pingPeriod)
-	}
+	l.pulse.pinged = now.Sub(h.start)
+	l.pulse.silent = l.pulse.pinged // no ping yet
+	h.beats.Push(l, now)
 	pump := s.outbox.attach(l) // before reading starts, which may end at once
 	go l.readPump(prev, name, opening)
 	pump.start()
@@ -71,44 +130,43 @@ func (h *hub) attach(s *session, l *link, name string, opening func(Connection))
 
 // detach takes its link from a session.
 func (h *hub) detach(s *session) {
-	h.beats.Remove(s.link.beat)
+	h.beats.Remove(s.link)
+	h.silent.Remove(s.link)
 	s.link = nil
 }
 
-// depart takes the link from its session, which is suspended, or ends.
+// depart takes the link from its session, which is suspended, or ends. The peer may be back already.
 func (h *hub) depart(d departure) {
 	s := d.link.session
 	if s.link != d.link {
 		s.discard() // it ended while its link was on the way here
 		return
 	}
+	next := h.takeNext(s)
 	h.detach(s)
 	s.outbox.detach()
 	if h.cfg.resumeWindow == 0 {
 		h.end(s, endDeparted, d.err)
-		return
+	} else {
+		h.suspend(s, d.err)
 	}
-	s.dropErr = d.err
-	s.expires = time.Now().Add(h.cfg.resumeWindow)
-	s.place = h.line.PushBack(s)
-	if h.line.Len() == 1 {
-		h.timer.Reset(h.cfg.resumeWindow)
+	if next != nil {
+		h.admit(*next)
 	}
-	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(d.err))
+}
+
+func (h *hub) suspend(s *session, err error) {
+	s.dropErr = err
+	h.suspended.Push(s, time.Now())
+	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(err))
 	if h.cfg.onTransportDrop != nil {
-		err := d.err
 		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
 	}
 }
 
 // expire ends the sessions whose window has passed.
 func (h *hub) expire(now time.Time) {
-	for h.line.Len() > 0 {
-		s := h.line.Front().Value.(*session)
-		if left := s.expires.Sub(now); left > 0 {
-			h.timer.Reset(left)
-			return
-		}
+	for s, ok := h.suspended.Due(now); ok; s, ok = h.suspended.Due(now) {
 		h.end(s, endExpired, s.dropErr)
 	}
 }
@@ -118,10 +176,8 @@ func (h *hub) end(s *session, e *ending, err error) {
 	if s.ended() {
 		return
 	}
-	if s.place != nil {
-		h.line.Remove(s.place)
-		s.place = nil
-	}
+	h.suspended.Remove(s)
+	next := h.takeNext(s)
 	destroyed := h.remove(s)
 	now := time.Now()
 	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(s.openedAt), e.reason)
@@ -133,13 +189,29 @@ func (h *hub) end(s *session, e *ending, err error) {
 	pump := s.outbox.close() // before whoever waits for done can end reading in another way
 	close(s.done)
 	if s.link != nil {
-		s.link.gate.shut()
+		s.link.in.shut()
+		s.link.socket.Cut(s.flushBy)
 		h.detach(s)
 		pump.start()
 	} else {
 		s.discard()
 	}
-	if h.cfg.onDisconnect != nil {
-		h.callback(s, "OnDisconnect", func() { h.cfg.onDisconnect(s, err) })
+	h.lastCallback(s, err)
+	switch {
+	case next == nil:
+	case e == endServerClosed:
+		h.freeSeat(next.seat)
+		h.turnAway(next.link, e.closeFrame)
+	default:
+		h.admit(*next)
 	}
+}
+
+// turnAway closes the WebSocket of a registration that becomes no session. Hub.
+func (h *hub) turnAway(l *link, closeFrame *wire.Frame) {
+	h.links.Add(1)
+	go func() {
+		defer h.links.Done()
+		l.socket.CloseAfter(closeFrame, time.Now().Add(h.cfg.writeWait))
+	}()
 }

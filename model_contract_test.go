@@ -49,7 +49,8 @@ type modelLink struct {
 	hand     []string      // the frames of that write; a ping or a close frame has none
 	writeBy  time.Duration // when that write fails
 	nextPing time.Duration
-	pongBy   time.Duration // when the read fails
+	lived    bool          // something has come from the client since the last ping
+	pongBy   time.Duration // when it is given up; never, while no ping is without an answer
 	pinged   bool          // a ping waits for the client to read on
 	gone     bool          // the server has closed the socket
 	over     bool          // the client has, or has read the end
@@ -99,7 +100,7 @@ func (m *model) connect(id, room string, reading bool) (*modelLink, string) {
 		m.callback(s, "restore")
 	}
 	l := &modelLink{name: fmt.Sprintf("client %d (%s)", m.dialled, id), session: s, reading: reading,
-		nextPing: m.now + m.cfg.pingPeriod, pongBy: m.now + m.cfg.pongWait}
+		nextPing: m.now + m.cfg.pingPeriod, pongBy: never, lived: true}
 	m.dialled++
 	m.links = append(m.links, l)
 	s.link, s.expires = l, never
@@ -208,6 +209,7 @@ func (m *model) say(l *modelLink, word, frame string) {
 	if s.ending != nil {
 		return
 	}
+	m.live(l)
 	m.log.add(m.now, "room "+s.room, "message")
 	result := "nil"
 	switch word {
@@ -242,7 +244,8 @@ func (m *model) readOn(l *modelLink) {
 		l.writing, l.hand = false, nil
 		m.write(l)
 		if l.pinged {
-			l.pinged, l.pongBy = false, m.now+m.cfg.pongWait
+			l.pinged = false
+			m.live(l)
 		}
 	}
 	l.over = l.gone
@@ -300,20 +303,23 @@ func (m *model) next() (at time.Duration, event func()) {
 		if l.writing {
 			due(l.writeBy, func() { m.die(l, "timeout") })
 		}
-		due(l.pongBy, func() {
-			if l.session.ending == nil {
+		if l.session.ending == nil {
+			due(l.pongBy, func() {
 				m.log.add(m.now, "pongs of "+l.session.id, "timeout")
-			}
-			m.die(l, "timeout")
-		})
+				m.die(l, "timeout")
+			})
+		}
 	}
 	return at, event
 }
 
 func (m *model) ping(l *modelLink) {
 	l.nextPing += m.cfg.pingPeriod
+	if l.lived {
+		l.lived, l.pongBy = false, m.now+m.cfg.pongWait
+	}
 	if l.reading {
-		l.pongBy = m.now + m.cfg.pongWait
+		m.live(l)
 		return
 	}
 	l.pinged = true
@@ -321,6 +327,9 @@ func (m *model) ping(l *modelLink) {
 		m.stick(l, nil)
 	}
 }
+
+// live says that something has come from the client, which has pongWait from the next ping on.
+func (m *model) live(l *modelLink) { l.lived, l.pongBy = true, never }
 
 // What comes of it.
 

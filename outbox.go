@@ -18,6 +18,7 @@ type outbox struct {
 
 	queue    *queue        // of frames; nil while none is queued
 	bytes    int           // of the frames in it, if bound counts them
+	flying   int           // bytes of a message that was taken and is waited for
 	settled  int           // bytes as bound.total knows them
 	control  []*wire.Frame // pings and pongs, which may be lost
 	link     *link         // that writes; nil while the session is suspended, and when it is over
@@ -42,7 +43,7 @@ var errTooManyBytes = errors.New("wspulse: too many bytes queued")
 // unlock tells the server's total what has changed.
 func (o *outbox) unlock() {
 	if o.bound.total != nil {
-		bytes := o.bytes
+		bytes := o.bytes + o.flying
 		if o.closed { // nobody can make room here any more
 			bytes = 0
 		}
@@ -208,16 +209,20 @@ func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	o.mu.Lock()
 	defer o.unlock()
 	o.fill(b)
-	return len(b.Messages()) > 0
+	return len(b.Unsent()) > 0
 }
 
-// putBack returns frames that were taken but not written to the front of the queue.
-func (o *outbox) putBack(frames []*wire.Frame) {
+// putBack returns frames that were taken but not written to the front of the queue. flying, if there is one, is waited for: it
+// has landed when it is put back or written.
+func (o *outbox) putBack(frames []*wire.Frame, flying *wire.Frame) {
+	o.mu.Lock()
+	defer o.unlock()
+	if o.flying = 0; flying != nil {
+		o.flying = len(flying.Bytes)
+	}
 	if len(frames) == 0 {
 		return
 	}
-	o.mu.Lock()
-	defer o.unlock()
 	if o.queue == nil {
 		o.queue = getQueue()
 	}
@@ -229,12 +234,15 @@ func (o *outbox) putBack(frames []*wire.Frame) {
 	}
 }
 
+// landed says that the message that was waited for has been written.
+func (o *outbox) landed() { o.putBack(nil, nil) }
+
 // clear empties the outbox of a session that has ended for good, and returns how many frames were in it.
 func (o *outbox) clear() (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
 	lost = o.queue.len()
-	o.queue, o.bytes, o.control, o.link = nil, 0, nil, nil
+	o.queue, o.bytes, o.flying, o.control, o.link = nil, 0, 0, nil, nil
 	return lost
 }
 

@@ -64,7 +64,6 @@ func (h *hub) remove(s *session) (destroyed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sessions, s.id)
-	h.admission.free(s.key)
 	last := len(r.members) - 1
 	r.members[s.slot] = r.members[last]
 	r.members[s.slot].slot = s.slot

@@ -1,12 +1,12 @@
 package wspulse
 
 import (
-	"container/list"
 	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -27,11 +27,15 @@ type session struct {
 
 	// Owned by the hub goroutine.
 	link    *link
-	slot    int             // in room.members
-	place   *list.Element   // in the line of suspended sessions
-	expires time.Time       // while suspended
-	dropErr error           // while suspended: why the transport died
-	turn    <-chan struct{} // closed when the last callback that was queued has returned
+	slot    int                 // in room.members
+	waiting line.Place[session] // in the line of suspended sessions
+	dropErr error               // while suspended: why the transport died
+	turn    <-chan struct{}     // closed when the last callback that was queued has returned
+
+	// The same: a registration for this session that waits until it is known whether the link departs.
+	next     *registration
+	settling line.Place[session]
+	looks    int
 
 	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending
@@ -107,6 +111,21 @@ func (s *session) offer(f *wire.Frame) error {
 	l.start()
 	s.hub.overBudget()
 	return err
+}
+
+// signal queues a ping or a pong for the peer of l.
+func (s *session) signal(l *link, f *wire.Frame) { s.outbox.signal(l, f).start() }
+
+// readEnded says that the reading of l has ended.
+func (s *session) readEnded(l *link) { s.outbox.readEnded(l).start() }
+
+// putBack returns messages to the front of the queue, but for one that is waited for.
+func (s *session) putBack(messages []*wire.Frame, flying *wire.Frame) {
+	if len(messages) == 0 && flying == nil {
+		return
+	}
+	s.outbox.putBack(messages, flying)
+	s.hub.overBudget()
 }
 
 // push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to be
