@@ -28,6 +28,13 @@ type limitRecorder struct {
 func (m *limitRecorder) LimitReached(limit wspulse.Limit, _, id string) { m.add("%s(%s)", limit, id) }
 func (m *limitRecorder) FrameDropped(_, id string)                      { m.add("dropped(%s)", id) }
 
+// MessageBroadcast keeps the hub for a second after a broadcast to the room "busy".
+func (m *limitRecorder) MessageBroadcast(room string, _, _ int) {
+	if room == "busy" {
+		time.Sleep(time.Second)
+	}
+}
+
 func (m *limitRecorder) expect(t *testing.T, want string) {
 	t.Helper()
 	synctest.Wait()
@@ -231,22 +238,43 @@ func TestMalformedLimit(t *testing.T) {
 // Each of these frames takes 2 bytes of header and 12 of JSON, and one for its event.
 const eventFrame = 2 + len(`{"event":"1"}`)
 
+// The collector hears of the limit once for a Send, and once for what is fanned out together; each frame that is lost is
+// counted by itself.
 func TestSendBufferBytes(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &limitRecorder{}
 		w := newWorld(t, wspulse.WithSendBufferBytes(3*eventFrame), wspulse.WithMetrics(m))
 		alice := w.dialStalled("r", "alice")
+		w.dial("busy", "bob")
 		w.send("alice", "1", "2", "3")
 		if err := w.server.Send("alice", ev("4")); !errors.Is(err, wspulse.ErrSendBufferFull) {
 			t.Errorf("Send over the bound: %v", err)
 		}
 		m.expect(t, "send_buffer_bytes(alice) dropped(alice)")
-		w.broadcast("r", "5", "6")
+		w.broadcast("busy", "hold on")
+		synctest.Wait()
+		w.broadcast("r", "5", "6") // are both in the queue when the hub goes on
+		time.Sleep(time.Second)
 		m.expect(t, "send_buffer_bytes(alice) dropped(alice) dropped(alice)")
 		w.broadcast("r", strings.Repeat("x", 100)) // larger than all the room there is
 		m.expect(t, "send_buffer_bytes(alice) dropped(alice)")
 		go alice.listen()
 		alice.expect("plug 3 5 6")
+	})
+}
+
+func TestSendBufferBytes_BroadcastsOneByOne(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := &limitRecorder{}
+		w := newWorld(t, wspulse.WithSendBufferBytes(3*eventFrame), wspulse.WithMetrics(m))
+		alice := w.dialStalled("r", "alice")
+		w.send("alice", "1", "2", "3")
+		for _, event := range []string{"4", "5"} {
+			w.broadcast("r", event)
+			m.expect(t, "send_buffer_bytes(alice) dropped(alice)")
+		}
+		go alice.listen()
+		alice.expect("plug 3 4 5")
 	})
 }
 
