@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/wspulse/server/internal/rawpeer"
 )
 
 // streamSeeds returns what clients may send after the opening handshake: one for each class of what is right and of what is
@@ -78,13 +80,13 @@ func streamSeeds() [][]byte {
 // upgradeSeeds returns what may come instead of an upgrade request: one for each class of what is right and of what is wrong.
 func upgradeSeeds() []string {
 	seeds := []string{
-		upgradeRequest,
-		upgradeRequest + string(masked(finText, `{"event":"early"}`)),
-		upgradeRequest + string(masked(finClose, "\x03\xe8")),
-		upgradeRequest + "GET / HTTP/1.1\r\nHost: server\r\n\r\n",
-		upgradeRequest[:len(upgradeRequest)-2],
-		strings.ReplaceAll(upgradeRequest, "\r", ""),
-		strings.ToLower(upgradeRequest[:60]) + upgradeRequest[60:],
+		rawpeer.Opening,
+		rawpeer.Opening + string(masked(finText, `{"event":"early"}`)),
+		rawpeer.Opening + string(masked(finClose, "\x03\xe8")),
+		rawpeer.Opening + "GET / HTTP/1.1\r\nHost: server\r\n\r\n",
+		rawpeer.Opening[:len(rawpeer.Opening)-2],
+		strings.ReplaceAll(rawpeer.Opening, "\r", ""),
+		strings.ToLower(rawpeer.Opening[:60]) + rawpeer.Opening[60:],
 		"", "\r\n", "GET", "hello\r\n\r\n", "\x16\x03\x01\x02\x00\x01",
 		"GET / HTTP/1.1\r\nHost: server\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: server\r\nContent-Length: 2\r\n\r\n{}",
@@ -115,7 +117,7 @@ func upgradeSeeds() []string {
 		{"Host: server", "Host: server\r\n" + strings.Repeat("X: y\r\n", 200) + "Y: z"},
 		{"Host: server", "Host: server\r\nX: " + strings.Repeat(" ", 8000)},
 	} {
-		seeds = append(seeds, strings.Replace(upgradeRequest, change[0], change[1], 1))
+		seeds = append(seeds, strings.Replace(rawpeer.Opening, change[0], change[1], 1))
 	}
 	return seeds
 }

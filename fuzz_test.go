@@ -17,6 +17,7 @@ import (
 	"time"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -136,7 +137,7 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 
 // send opens a WebSocket and sends the stream.
 func (p *wiretap) send(stream []byte, piece int) {
-	request := []byte(upgradeRequest)
+	request := []byte(rawpeer.Opening)
 	if piece == 0 {
 		request, stream, piece = append(request, stream...), nil, 1
 	}
@@ -172,39 +173,33 @@ func (p *wiretap) answer(t *testing.T) answer {
 }
 
 // readAnswer takes apart what a server sends, of which each frame must be a whole message in less than 64 KiB or a control
-// frame, without a mask, and nothing may come after a close frame.
+// frame, and nothing may come after a close frame.
 func readAnswer(t *testing.T, p []byte) (a answer) {
 	t.Helper()
-	all := p
-	for len(p) > 0 {
-		if a.closed || len(p) < 2 {
-			t.Fatalf("%q after the last frame of %q", p, all)
+	for in := bytes.NewReader(p); in.Len() > 0; {
+		if a.closed {
+			t.Fatalf("%d bytes after the close frame of %q", in.Len(), p)
 		}
-		first, size, head := p[0], int(p[1]), 2
-		if size == 126 && len(p) >= 4 {
-			size, head = int(p[2])<<8|int(p[3]), 4
+		f, err := rawpeer.Read(in)
+		if err != nil || len(f.Payload) >= 64<<10 || f.IsControl() && len(f.Payload) > 125 {
+			t.Fatalf("a frame %v that is wrong (%v) in %q", f, err, p)
 		}
-		if (size < 126) != (head == 2) || first >= finClose && size > 125 || len(p) < head+size {
-			t.Fatalf("a length that is wrong: %q in %q", p, all)
-		}
-		payload := string(p[head : head+size])
-		p = p[head+size:]
-		switch first {
+		switch f.First {
 		case finText, finBinary:
-			a.messages = append(a.messages, payload)
+			a.messages = append(a.messages, f.Payload)
 		case finPing:
 		case finPong:
-			a.pongs = append(a.pongs, payload)
+			a.pongs = append(a.pongs, f.Payload)
 		case finClose:
-			a.closed, a.code = true, 1005
-			if size > 0 {
-				a.code = closeCode(payload)
+			a.closed, a.code = true, f.Code()
+			if f.Payload != "" {
+				a.code = closeCode(f.Payload)
 			}
-			if whole, _ := isUTF8([]byte(payload[min(2, size):])); a.code == 0 || !whole {
-				t.Errorf("an invalid close frame %q", payload)
+			if whole, _ := isUTF8([]byte(f.Payload[min(2, len(f.Payload)):])); a.code == 0 || !whole {
+				t.Errorf("an invalid close frame %q", f.Payload)
 			}
 		default:
-			t.Fatalf("a frame %#x in %q", first, all)
+			t.Fatalf("a frame %v in %q", f, p)
 		}
 	}
 	return a

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -29,7 +30,7 @@ func TestMaxConnections_HeldUpgradesNeedSeats(t *testing.T) {
 		conn, err := w.web.Listener.Dial(wstest.Faults{}, unbuffered)
 		w.must(err)
 		defer conn.Close()
-		io.WriteString(conn, strings.Replace(upgradeRequest, "id=mallory", "id=alice", 1))
+		io.WriteString(conn, strings.Replace(rawpeer.Opening, "id=mallory", "id=alice", 1))
 		synctest.Wait() // the server is stuck in its answer
 		alice.drop()
 		bob.drop()
@@ -73,7 +74,7 @@ func TestMaxConnections_PanicOfMiddlewareFreesTheSeat(t *testing.T) {
 	server := wspulse.NewServer(fromQuery, anyOrigin, wspulse.WithMaxConnections(1))
 	defer server.Close() // waits for upgrades under way
 	for range 2 {
-		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(upgradeRequest)))
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(rawpeer.Opening)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package wspulse_test
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +23,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 )
 
 // patience bounds every wait on a real socket. It is long, since the machine may be busy, and reached only by a failure.
@@ -273,6 +273,37 @@ func hearClose(t *testing.T, ws *websocket.Conn, code int, reason string) {
 	}
 }
 
+// What the peers of rawpeer send, by shorter names.
+const (
+	finText     = rawpeer.Fin | rawpeer.OpText
+	finBinary   = rawpeer.Fin | rawpeer.OpBinary
+	finClose    = rawpeer.Fin | rawpeer.OpClose
+	finPing     = rawpeer.Fin | rawpeer.OpPing
+	finPong     = rawpeer.Fin | rawpeer.OpPong
+	fragText    = rawpeer.OpText
+	fragPing    = rawpeer.OpPing
+	continuing  = rawpeer.OpContinuation
+	reservedBit = rawpeer.RSV1
+)
+
+var masked, unmasked = rawpeer.Masked, rawpeer.Unmasked
+
+// connectRaw opens a TCP connection.
+func connectRaw(t *testing.T, w *netWorld) *rawpeer.Peer {
+	t.Helper()
+	p := rawpeer.Dial(t, w.listener.Addr().String())
+	_ = p.Conn.SetDeadline(time.Now().Add(2 * patience))
+	return p
+}
+
+// dialRaw opens a WebSocket as "mallory".
+func dialRaw(t *testing.T, w *netWorld) *rawpeer.Peer {
+	t.Helper()
+	p := connectRaw(t, w)
+	p.Open()
+	return p
+}
+
 // onBothTransports runs a story over TCP and over TLS.
 func onBothTransports(t *testing.T, story func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld)) {
 	t.Run("tcp", func(t *testing.T) { story(t, newNetWorld) })
@@ -392,7 +423,7 @@ func TestSocket_EndsWithoutReset(t *testing.T) {
 			go func() {
 				defer close(stopped)
 				for more := true; more; {
-					p.write(masked(finText, `{"event":"more"}`))
+					p.Write(masked(finText, `{"event":"more"}`))
 					select {
 					case <-told:
 						more = false
@@ -402,14 +433,14 @@ func TestSocket_EndsWithoutReset(t *testing.T) {
 			}()
 			eventually(t, "the peer is being heard", func() bool { return received.Load() > 100 })
 			tc.end(w)
-			first, payload, err := p.next()
+			got, err := p.Next()
 			close(told)
 			<-stopped
-			if err != nil || first != finClose || int(binary.BigEndian.Uint16([]byte(payload))) != tc.code {
-				t.Fatalf("peer read %#x %q (%v), want close %d", first, payload, err, tc.code)
+			if err != nil || got.Code() != tc.code {
+				t.Fatalf("peer read %v (%v), want close %d", got, err, tc.code)
 			}
-			p.write(masked(finClose, payload))
-			p.expectEnd()
+			p.Write(masked(finClose, got.Payload))
+			p.ExpectEnd()
 		})
 	}
 }
