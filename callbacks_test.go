@@ -82,12 +82,12 @@ func TestOnConnect_FramesAndHeartbeatsGoOnWhileItBlocks(t *testing.T) {
 		}))
 		alice := w.dialIdle("r", "alice")
 		start := time.Now()
-		alice.ws.SetPingHandler(func(string) error {
+		alice.WebSocket.SetPingHandler(func(string) error {
 			alice.got.add("ping@%v", time.Since(start))
-			go alice.ws.WriteControl(websocket.PongMessage, nil, time.Time{}) // is read when OnConnect has returned
+			go alice.WebSocket.WriteControl(websocket.PongMessage, nil, time.Time{}) // is read when OnConnect has returned
 			return nil
 		})
-		go alice.listen()
+		alice.StartReading()
 		go alice.send("hello")
 		w.send("alice", "frame")
 		w.broadcast("r", "all")
@@ -193,11 +193,11 @@ func TestOnDisconnect_ExactlyOnceUnderRaces(t *testing.T) {
 			for i := range 4 {
 				actors.Go(func() {
 					for range 100 {
-						ws, _, err := w.upgrade("?room=r&id=alice", nil)
+						alice, _, err := w.upgrade("?room=r&id=alice", nil)
 						if err != nil {
 							return // the server is closed
 						}
-						go (&peer{t: t, ws: ws, closed: make(chan struct{})}).listen()
+						alice.StartReading()
 						switch i {
 						case 0:
 							w.server.Kick("alice")
@@ -208,7 +208,7 @@ func TestOnDisconnect_ExactlyOnceUnderRaces(t *testing.T) {
 						case 2:
 							time.Sleep(time.Millisecond)
 						}
-						ws.NetConn().Close()
+						alice.Drop()
 					}
 				})
 			}
@@ -247,7 +247,7 @@ func TestDropAndRestore_NeverForAnEnding(t *testing.T) {
 				w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 				alice := w.dial("r", "alice")
 				end.do(w)
-				<-alice.closed
+				<-alice.Done()
 				time.Sleep(2 * time.Minute)
 				w.expect("alice:connect alice:disconnect(" + end.err + ")")
 			})
@@ -287,11 +287,11 @@ func TestCallbacks_MayCallEverything(t *testing.T) {
 						wspulse.WithOnTransportRestore(func(c wspulse.Connection) { run("OnTransportRestore", c) }),
 						wspulse.WithOnDisconnect(func(c wspulse.Connection, _ error) { run("OnDisconnect", c) }))
 					alice := w.dial("r", "alice")
-					go alice.ws.WriteMessage(websocket.TextMessage, []byte("{}"))
+					go alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}"))
 					time.Sleep(5 * time.Second)
 					alice.drop()
-					if ws, _, err := w.upgrade("?room=r&id=alice", nil); err == nil {
-						go (&peer{t: t, ws: ws, closed: make(chan struct{})}).listen()
+					if again, _, err := w.upgrade("?room=r&id=alice", nil); err == nil {
+						again.StartReading()
 					}
 					time.Sleep(5 * time.Second)
 					w.server.Kick("alice")
@@ -321,11 +321,11 @@ func TestCallbacks_ErrorsGiven(t *testing.T) {
 		"peer closes with 1011":  {func(_ *world, alice *peer) { alice.close(1011) }, "1011"},
 		"peer closes with 4000":  {func(_ *world, alice *peer) { alice.close(4000) }, "4000"},
 		"peer vanishes":          {func(_ *world, alice *peer) { alice.drop() }, "1006"},
-		"peer answers no ping":   {func(_ *world, alice *peer) { alice.mute(); go alice.listen() }, "timeout"},
+		"peer answers no ping":   {func(_ *world, alice *peer) { alice.mute(); alice.StartReading() }, "timeout"},
 		"message too large":      {func(_ *world, alice *peer) { alice.send(strings.Repeat("x", 600)) }, "too-large"},
 		"OnMessage panics":       {func(_ *world, alice *peer) { alice.send("panic") }, "panic=oops"},
 		"peer reads no more":     {func(w *world, _ *peer) { w.send("alice", "plug") }, "timeout"},
-		"peer breaks the frames": {func(_ *world, alice *peer) { alice.ws.NetConn().Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, "error="},
+		"peer breaks the frames": {func(_ *world, alice *peer) { alice.Conn.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, "error="},
 	} {
 		for window, format := range map[time.Duration]string{0: "alice:disconnect(%s)", time.Hour: "alice:drop(%[1]s) alice:disconnect(%[1]s)"} {
 			t.Run(story+"/window="+window.String(), func(t *testing.T) {
@@ -344,7 +344,7 @@ func TestCallbacks_ErrorsGiven(t *testing.T) {
 						wspulse.WithOnTransportDrop(note("drop")), wspulse.WithOnDisconnect(note("disconnect")))
 					alice := w.dialIdle("r", "alice")
 					if story != "peer answers no ping" && story != "peer reads no more" {
-						go alice.listen()
+						alice.StartReading()
 					}
 					tc.cause(w, alice)
 					time.Sleep(2 * time.Hour)
@@ -379,11 +379,11 @@ func TestCallbacks_BlockNobodyElse(t *testing.T) {
 				still := func() {
 					w.broadcast("r", "all")
 					bob.expect("all")
-					w.must(bob.ws.WriteMessage(websocket.TextMessage, []byte("{}")))
+					w.must(bob.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}")))
 					synctest.Wait()
 				}
 				still()
-				go alice.ws.WriteMessage(websocket.TextMessage, []byte("{}"))
+				go alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}"))
 				still()
 				alice.drop()
 				still()

@@ -115,7 +115,7 @@ func TestDrop_LatePingDoesNotReachTheNextTransport(t *testing.T) {
 		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithHeartbeat(4*time.Minute, 5*time.Minute), block)
 		alice := w.dialIdle("r", "alice")
-		if _, err := alice.ws.NetConn().Write(append(masked(finText, `{"event":"x"}`), masked(finPing, "old")...)); err != nil {
+		if _, err := alice.Conn.Write(append(masked(finText, `{"event":"x"}`), masked(finPing, "old")...)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -123,11 +123,11 @@ func TestDrop_LatePingDoesNotReachTheNextTransport(t *testing.T) {
 		w.send("alice", "1")
 		time.Sleep(2 * time.Second)
 		again := w.dialIdle("r", "alice")
-		again.ws.SetPongHandler(func(text string) error {
+		again.WebSocket.SetPongHandler(func(text string) error {
 			t.Errorf("got pong %q", text)
 			return nil
 		})
-		go again.listen()
+		again.StartReading()
 		close(release)
 		again.expect("1")
 	})

@@ -31,7 +31,7 @@ var faults = map[string]struct {
 }{
 	"message too large": {func(alice *peer) { alice.send(strings.Repeat("x", 513)) }, 1009},
 	"panic":             {func(alice *peer) { alice.send("panic") }, 1011},
-	"protocol error":    {func(alice *peer) { alice.ws.NetConn().Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
+	"protocol error":    {func(alice *peer) { alice.Conn.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
 }
 
 func TestEnding_CloseCodes(t *testing.T) {
@@ -78,7 +78,7 @@ func TestEnding_WritesWhatIsQueuedFirst(t *testing.T) {
 					synctest.Wait()
 					go end.do(w)
 					time.Sleep(5 * time.Second)
-					go alice.listen()
+					alice.StartReading()
 					alice.expectClose(end.code, end.reason)
 					want, dropped := "plug 1 2 3", 0
 					if !end.flush {
@@ -102,7 +102,7 @@ func TestEnding_QueueLargerThanAWrite(t *testing.T) {
 			w.send("alice", fmt.Sprint(i))
 		}
 		w.must(w.connection("r", "alice").Close())
-		go alice.listen()
+		alice.StartReading()
 		alice.expectClose(1000, "")
 		alice.expect("plug " + seq(0, 999))
 	})
@@ -122,7 +122,7 @@ func TestEnding_TakesNoLongerThanWriteWait(t *testing.T) {
 						go func() {
 							time.Sleep(7 * time.Second)
 							for range reads {
-								alice.ws.ReadMessage()
+								alice.WebSocket.ReadMessage()
 							}
 						}()
 						start := time.Now()
@@ -214,7 +214,7 @@ func TestEnding_RacesTheDeathOfTheTransport(t *testing.T) {
 					alice := w.dialStalled("r", "alice")
 					w.send("alice", "1")
 					session := w.connection("r", "alice")
-					go alice.ws.NetConn().Close()
+					go alice.Conn.Close()
 					for range round % 10 {
 						runtime.Gosched()
 					}

@@ -97,9 +97,9 @@ func TestMessageRate_CallbacksDoNotRaiseIt(t *testing.T) {
 		sent, start := 0, time.Now()
 		for ; sent < 1000; sent++ {
 			select {
-			case <-alice.closed:
+			case <-alice.Done():
 			default:
-				alice.ws.WriteMessage(1, []byte(`{"event":"50ms"}`))
+				alice.WebSocket.WriteMessage(1, []byte(`{"event":"50ms"}`))
 				time.Sleep(51 * time.Millisecond)
 				continue
 			}
@@ -120,7 +120,7 @@ func TestMessageRate_CallbacksRaiseNoLaterBurst(t *testing.T) {
 		time.Sleep(time.Hour + time.Second)
 		alice.send("", "", "", "", "")
 		synctest.Wait()
-		alice.ws.WriteMessage(1, []byte("{}"))
+		alice.WebSocket.WriteMessage(1, []byte("{}"))
 		alice.expectClose(1008, "more than 10 messages a second, after a burst of 5")
 	})
 }

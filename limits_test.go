@@ -46,10 +46,10 @@ func (m *limitRecorder) expect(t *testing.T, want string) {
 // refused connects a peer that must be refused with that status, and told when to come again.
 func (w *world) refused(query string, status int) {
 	w.t.Helper()
-	ws, response, err := w.upgrade(query, nil)
+	p, response, err := w.upgrade(query, nil)
 	switch {
 	case err == nil:
-		ws.Close()
+		p.Drop()
 		w.t.Errorf("%s: accepted, want %d", query, status)
 	case response == nil:
 		w.t.Errorf("%s: %v", query, err)
@@ -144,7 +144,7 @@ func TestMessageRate(t *testing.T) {
 		w.expect("alice:connect alice:message(1) alice:message(2) alice:message(3)" + strings.Repeat(" alice:message(paced)", 20))
 		time.Sleep(time.Hour + time.Second) // not when a ping is due, whose pong nobody would read
 		alice.send("1", "2")
-		w.must(alice.ws.WriteControl(websocket.PingMessage, nil, time.Time{})) // counts too
+		w.must(alice.WebSocket.WriteControl(websocket.PingMessage, nil, time.Time{})) // counts too
 		alice.send("too much")
 		alice.expectClose(1008, "more than 2 messages a second, after a burst of 3")
 		w.expect("alice:message(1) alice:message(2)")
@@ -167,7 +167,7 @@ func TestMessageTimeout(t *testing.T) {
 			select {
 			case <-fragments.C:
 				continue
-			case <-alice.closed:
+			case <-alice.Done():
 			}
 			break
 		}
@@ -179,8 +179,8 @@ func TestMessageTimeout(t *testing.T) {
 
 // writeRaw writes to the socket, past gorilla, which leaves a deadline behind when it answers a ping.
 func (p *peer) writeRaw(data string) {
-	p.ws.NetConn().SetWriteDeadline(time.Time{})
-	io.WriteString(p.ws.NetConn(), data)
+	p.Conn.SetWriteDeadline(time.Time{})
+	io.WriteString(p.Conn, data)
 }
 
 // A message that is there in time leaves the heartbeat's deadline as it was.
@@ -221,7 +221,7 @@ func TestMalformedLimit(t *testing.T) {
 		alice := w.dial("r", "alice")
 		malformed := func(n int) {
 			for range n {
-				alice.ws.WriteMessage(websocket.TextMessage, []byte("malformed"))
+				alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("malformed"))
 			}
 		}
 		malformed(2)
@@ -258,7 +258,7 @@ func TestSendBufferBytes(t *testing.T) {
 		m.expect(t, "send_buffer_bytes(alice) dropped(alice) dropped(alice)")
 		w.broadcast("r", strings.Repeat("x", 100)) // larger than all the room there is
 		m.expect(t, "send_buffer_bytes(alice) dropped(alice)")
-		go alice.listen()
+		alice.StartReading()
 		alice.expect("plug 3 5 6")
 	})
 }
@@ -273,7 +273,7 @@ func TestSendBufferBytes_BroadcastsOneByOne(t *testing.T) {
 			w.broadcast("r", event)
 			m.expect(t, "send_buffer_bytes(alice) dropped(alice)")
 		}
-		go alice.listen()
+		alice.StartReading()
 		alice.expect("plug 3 4 5")
 	})
 }
@@ -291,8 +291,8 @@ func TestMemoryBudget(t *testing.T) {
 			w.send("alice", string(rune('a'+i)))
 		}
 		m.expect(t, "dropped(alice) dropped(alice) dropped(alice) memory_budget()")
-		go alice.listen()
-		go bob.listen()
+		alice.StartReading()
+		bob.StartReading()
 		alice.expect("plug d e f g h i j k l m")
 		bob.expect("plug 0 1 2 3")
 		w.send("alice", "1")
@@ -315,7 +315,7 @@ func TestMemoryBudget_SharedByTheLargest(t *testing.T) {
 			t.Errorf("limits: %q", m.take())
 		}
 		m.take()
-		go bob.listen()
+		bob.StartReading()
 		synctest.Wait()
 		w.must(w.server.Kick("alice"))
 		synctest.Wait()
@@ -327,7 +327,7 @@ func TestMemoryBudget_SharedByTheLargest(t *testing.T) {
 		m.expect(t, "")
 		w.send("carol", "8")
 		m.expect(t, "dropped(carol) dropped(carol) memory_budget()")
-		go carol.listen()
+		carol.StartReading()
 		carol.expect("plug 2 3 4 5 6 7 8")
 	})
 }

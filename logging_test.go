@@ -138,7 +138,7 @@ func TestLog_NeverPayloadsNorCredentials(t *testing.T) {
 			w.server.Send("alice", wspulse.Frame{Payload: []byte("secret")})
 		}},
 		"malformed messages": {wspulse.WithOnConnect(nil), func(_ *world, alice *peer) {
-			alice.ws.WriteMessage(websocket.TextMessage, []byte(`{"event":secret}`))
+			alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(`{"event":secret}`))
 		}},
 		"malformed messages of another codec": {wspulse.WithCodec(quotingCodec{wspulse.JSONCodec}), func(_ *world, alice *peer) {
 			alice.send("secret")

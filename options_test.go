@@ -131,11 +131,11 @@ func TestDefaults_Heartbeat(t *testing.T) {
 		w := newWorld(t)
 		alice := w.dialIdle("r", "alice")
 		start := time.Now()
-		alice.ws.SetPingHandler(func(string) error {
+		alice.WebSocket.SetPingHandler(func(string) error {
 			alice.got.add("%v", time.Since(start))
 			return nil
 		})
-		go alice.listen()
+		alice.StartReading()
 		time.Sleep(25 * time.Second)
 		alice.expect("10s 20s")
 		<-w.connection("r", "alice").Done()
@@ -184,7 +184,7 @@ func TestDefaults_Codec(t *testing.T) {
 		w := newWorld(t)
 		alice := w.dialIdle("r", "alice")
 		w.must(w.server.Send("alice", wspulse.Frame{ID: "1", Event: "e", Payload: []byte(`[ 1 ]`)}))
-		kind, data, _ := alice.ws.ReadMessage()
+		kind, data, _ := alice.WebSocket.ReadMessage()
 		if kind != websocket.TextMessage || string(data) != `{"id":"1","event":"e","payload":[ 1 ]}` {
 			t.Errorf("the peer read %s", data)
 		}
@@ -202,7 +202,7 @@ func TestWithSendBufferSize_SmallestAndLargest(t *testing.T) {
 			if err := w.server.Send("alice", ev("x")); err != wspulse.ErrSendBufferFull {
 				t.Errorf("frame %d: %v", size+1, err)
 			}
-			go alice.listen()
+			alice.StartReading()
 			alice.expect("plug " + seq(0, size-1))
 		})
 	}

@@ -159,7 +159,7 @@ func TestBroadcast_SameOrderForAllMembers(t *testing.T) {
 		}
 		callers.Wait()
 		synctest.Wait()
-		a, b := alice.got.take(), bob.got.take()
+		a, b := alice.read(), bob.read()
 		if a != b || len(strings.Fields(a)) != 400 {
 			t.Errorf("alice read %q\n  bob read %q", a, b)
 		}
@@ -187,7 +187,7 @@ func TestSend_FullBufferRefusesTheFrame(t *testing.T) {
 			t.Errorf("Connection.Send: hooks %q", got)
 		}
 		w.took(start, 0)
-		go alice.listen()
+		alice.StartReading()
 		alice.expect("plug 1 2 3 4")
 	})
 }
@@ -225,8 +225,8 @@ func TestSend_CallerMayReuseThePayload(t *testing.T) {
 		payload := []byte(`"first"`)
 		w.must(w.server.Send("alice", wspulse.Frame{Payload: payload}))
 		copy(payload, `"other"`)
-		alice.ws.ReadMessage()
-		if _, data, _ := alice.ws.ReadMessage(); string(data) != `{"payload":"first"}` {
+		alice.WebSocket.ReadMessage()
+		if _, data, _ := alice.WebSocket.ReadMessage(); string(data) != `{"payload":"first"}` {
 			t.Errorf("peer read %s", data)
 		}
 	})
@@ -244,7 +244,7 @@ func TestBroadcast_FullBufferLosesTheOldest(t *testing.T) {
 		if got := m.take(); got != "dropped(r,alice) dropped(r,alice)" {
 			t.Errorf("hooks %q", got)
 		}
-		go alice.listen()
+		alice.StartReading()
 		alice.expect("plug 3 4 5 6")
 	})
 }
@@ -264,7 +264,7 @@ func TestBroadcast_SlowMemberHoldsUpNobody(t *testing.T) {
 		if n := m.count("dropped(r,slow)"); n != 996 || m.count("dropped") != n {
 			t.Errorf("%d frames dropped, want 996, all of slow", n)
 		}
-		go slow.listen()
+		slow.StartReading()
 		slow.expect("plug 996 997 998 999")
 	})
 }
@@ -326,7 +326,7 @@ func TestResume_UnfinishedWriteIsNotLost(t *testing.T) {
 			w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithMetrics(m))
 			alice := w.dialStalled("r", "alice")
 			w.send("alice", "1", "2", "3", "4", "5") // which leave in one write once the plug is out
-			alice.ws.ReadMessage()
+			alice.WebSocket.ReadMessage()
 			read := alice.cut(first)
 			w.send("alice", "6", "7")
 			again := w.dialIdle("r", "alice")
@@ -353,7 +353,7 @@ func TestEnding_UnfinishedWriteIsCounted(t *testing.T) {
 			w := newWorld(t, wspulse.WithMetrics(m))
 			alice := w.dialStalled("r", "alice")
 			w.send("alice", "1", "2", "3")
-			alice.ws.ReadMessage()
+			alice.WebSocket.ReadMessage()
 			read := alice.cut(cut)
 			time.Sleep(time.Minute)
 			if n := m.count("dropped"); n != 3-read || w.connection("r", "alice") != nil {
@@ -378,14 +378,14 @@ func TestSending_DeliveredPlusDroppedIsSent(t *testing.T) {
 			w.dial("r", id).drop()
 			work.Go(func() { // a peer that comes, reads for a moment and is cut
 				for range 100 {
-					ws, _, err := w.upgrade("?room=r&id="+id, nil)
+					p, _, err := w.upgrade("?room=r&id="+id, nil)
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					cut := time.AfterFunc(time.Millisecond, func() { ws.NetConn().Close() })
+					cut := time.AfterFunc(time.Millisecond, p.Drop)
 					for err == nil {
-						if _, _, err = ws.ReadMessage(); err == nil {
+						if _, _, err = p.WebSocket.ReadMessage(); err == nil {
 							delivered.add("frame")
 						}
 					}

@@ -127,10 +127,10 @@ func TestUpgrade_PanicInConnectFuncIsLoggedWithItsStack(t *testing.T) {
 func TestUpgrade_EveryOriginIsAcceptedByDefault(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		ws, _, err := w.upgrade("?room=r&id=alice", http.Header{"Origin": {"https://elsewhere.example"}})
+		alice, _, err := w.upgrade("?room=r&id=alice", http.Header{"Origin": {"https://elsewhere.example"}})
 		w.must(err)
 		w.expect("alice:connect")
-		ws.Close()
+		alice.Drop()
 	})
 }
 

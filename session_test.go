@@ -125,7 +125,7 @@ func TestResume_RightAfterTheCloseHandshake(t *testing.T) {
 		alice := w.dial("r", "alice")
 		for range 100 {
 			alice.close(1000)
-			<-alice.closed
+			<-alice.Done()
 			alice = w.dial("r", "alice")
 		}
 		w.expect("alice:connect" + strings.Repeat(" alice:drop(nil) alice:restore", 100))

@@ -3,7 +3,6 @@ package wspulse_test
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
+	"github.com/wspulse/server/wstest"
 )
 
 func TestServerClose_ManyTimesFromAnyGoroutine(t *testing.T) {
@@ -51,7 +52,7 @@ func TestServerClose_EverySocketIsClosed(t *testing.T) {
 		w.server.Close()
 		start := time.Now()
 		for _, p := range peers {
-			awaitHangUp(p.ws.NetConn())
+			awaitHangUp(p.Conn)
 		}
 		w.took(start, 0)
 	})
@@ -70,7 +71,7 @@ func TestServerClose_DoesNotWaitForCallbacks(t *testing.T) {
 					wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { block("OnMessage") }),
 					wspulse.WithOnDisconnect(func(wspulse.Connection, error) { block("OnDisconnect") }))
 				alice := w.dial("r", "alice")
-				go alice.ws.WriteMessage(websocket.TextMessage, []byte("{}"))
+				go alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}"))
 				synctest.Wait()
 				start := time.Now()
 				w.server.Close()
@@ -102,11 +103,10 @@ func TestServerClose_EndsSuspendedSessionsAtOnce(t *testing.T) {
 }
 
 // handshake sends an upgrade request whose answer is not read yet, on which the server is therefore stuck.
-func (w *world) handshake() net.Conn {
+func (w *world) handshake() *wstest.Conn {
 	conn, err := w.web.Listener.Dial(unbuffered, unbuffered)
 	w.must(err)
-	fmt.Fprint(conn, "GET /?room=r&id=late HTTP/1.1\r\nHost: server\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	fmt.Fprint(conn, rawpeer.Opening)
 	synctest.Wait()
 	return conn
 }
@@ -160,13 +160,12 @@ func TestServerClose_RacesUpgrades(t *testing.T) {
 			)
 			for i := range 8 {
 				dialers.Go(func() {
-					ws, response, err := w.upgrade(fmt.Sprintf("?room=r&id=%d", i), nil)
+					p, response, err := w.upgrade(fmt.Sprintf("?room=r&id=%d", i), nil)
 					if err != nil {
 						said.add("%d", response.StatusCode)
 						return
 					}
-					p := &peer{t: t, ws: ws, closed: make(chan struct{})}
-					p.listen()
+					p.StartReading()
 					p.expectClose(1001, "server shutting down")
 					said.add("closed")
 				})
