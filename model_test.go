@@ -120,7 +120,7 @@ func newModelTrial(t *testing.T, input []byte) *modelTrial {
 		}
 		r.letHubGo()
 		for _, c := range r.clients {
-			c.conn.Close()
+			c.Drop()
 		}
 	})
 	return r
