@@ -282,7 +282,6 @@ const (
 	finPong     = rawpeer.Fin | rawpeer.OpPong
 	fragText    = rawpeer.OpText
 	fragPing    = rawpeer.OpPing
-	continuing  = rawpeer.OpContinuation
 	reservedBit = rawpeer.RSV1
 )
 

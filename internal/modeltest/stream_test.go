@@ -1,8 +1,9 @@
-package wspulse_test
+package modeltest
 
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -62,6 +63,13 @@ func (p *wiretap) heard() []byte {
 	return bytes.Clone(p.came)
 }
 
+// rawCodec takes a message as the payload, without copying it.
+type rawCodec struct{}
+
+func (rawCodec) Encode(f wspulse.Frame) ([]byte, error)    { return f.Payload, nil }
+func (rawCodec) Decode(data []byte) (wspulse.Frame, error) { return wspulse.Frame{Payload: data}, nil }
+func (rawCodec) FrameType() int                            { return wspulse.BinaryMessage }
+
 // Whatever bytes a client sends after the opening handshake, in whatever pieces, OnMessage gets the messages that RFC 6455 finds in
 // them, the session lives or ends with the close code that is due, what comes back is well-formed, a neighbour does not
 // notice, and nothing is left.
@@ -74,7 +82,7 @@ func FuzzStream(f *testing.F) {
 		if len(stream) > 16<<10 {
 			t.Skip("a longer stream shows nothing more")
 		}
-		inBubble(t, func(t *testing.T) { tellStream(t, stream, int(piece), silent) })
+		synctest.Test(t, func(t *testing.T) { tellStream(t, stream, int(piece), silent) })
 	})
 }
 
@@ -82,7 +90,16 @@ func FuzzStream(f *testing.F) {
 // that, or cuts the connection.
 func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	const limit, pongWait = 512, 25 * time.Second
-	var messages []string // that OnMessage got
+	var (
+		messages []string // that OnMessage got
+		mu       sync.Mutex
+		calls    []string // of the other callbacks; guarded by mu
+	)
+	note := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		calls = append(calls, fmt.Sprintf(format, args...))
+	}
 	w := newWorld(t, wspulse.WithCodec(rawCodec{}), wspulse.WithMaxMessageSize(limit), wspulse.WithSendBufferSize(4096),
 		wspulse.WithUpgraderBufferSize(256, 256), // less than the largest message
 		wspulse.WithHeartbeat(10*time.Second, pongWait), wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
@@ -90,8 +107,15 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 				messages = append(messages, string(f.Payload))
 			}
 			c.Send(f)
-		}))
-	neighbour := w.dial("r", "neighbour")
+		}),
+		wspulse.WithOnConnect(func(c wspulse.Connection) { note("%s:connect", c.ID()) }),
+		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) { note("%s:disconnect(%s)", c.ID(), name(err)) }))
+	neighbour, _, err := w.connect("r", "neighbour")
+	if err != nil {
+		t.Fatal(err)
+	}
+	neighbour.StartReading()
+	synctest.Wait()
 	mallory := tap(t, w.web.Listener)
 	defer mallory.Close()
 	mallory.send(stream, piece)
@@ -103,11 +127,15 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	}
 	answer := mallory.answer(t)
 	answer.compare(t, want)
-	if lives := w.connection("r", "mallory") != nil; lives == answer.closed {
+	isMallory := func(c wspulse.Connection) bool { return c.ID() == "mallory" }
+	if lives := slices.ContainsFunc(w.server.GetConnections("r"), isMallory); lives == answer.closed {
 		t.Errorf("the session lives: %t; a close frame came: %t", lives, answer.closed)
 	}
-	neighbour.send("still there?")
-	neighbour.expect("still there?")
+	neighbour.Send(ev("still there?"))
+	synctest.Wait()
+	if got := neighbour.Received(); len(got) != 1 || got[0].Event != "still there?" {
+		t.Errorf("the neighbour read %v", got)
+	}
 
 	ending := "1006"
 	if silent {
@@ -126,7 +154,9 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	}
 	mallory.Close()
 	synctest.Wait()
-	got := w.events.take()
+	mu.Lock()
+	defer mu.Unlock()
+	got := strings.Join(calls, " ")
 	if !strings.HasPrefix(got, "neighbour:connect mallory:connect mallory:disconnect("+ending) || strings.Count(got, "mallory:") != 2 {
 		t.Errorf("callbacks %q, want the end %q", got, ending)
 	}
@@ -238,7 +268,7 @@ func FuzzUpgrade(f *testing.F) {
 		if len(request) > 64<<10 {
 			t.Skip("a longer request shows nothing more")
 		}
-		inBubble(t, func(t *testing.T) { tellUpgrade(t, request) })
+		synctest.Test(t, func(t *testing.T) { tellUpgrade(t, request) })
 	})
 }
 

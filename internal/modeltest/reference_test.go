@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 import (
 	"crypto/sha1" // RFC 6455, section 4.2.2

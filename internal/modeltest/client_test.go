@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 import (
 	"fmt"
@@ -59,8 +59,7 @@ func (r *modelTrial) pick(a byte) *modelClient {
 }
 
 func (r *modelTrial) connect(id, room string, reading bool) {
-	client, response, err := r.w.web.TryDial("/?room="+room+"&id="+id, wstest.WithIdle(),
-		wstest.WithUpstream(unbuffered), wstest.WithDownstream(unbuffered))
+	client, response, err := r.w.connect(room, id)
 	got := "nil"
 	if err != nil {
 		got = "no answer"

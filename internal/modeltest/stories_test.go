@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 // modelStories are inputs for FuzzModel that are worth telling.
 func modelStories() (inputs [][]byte) {

@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 import (
 	"bytes"
@@ -7,6 +7,21 @@ import (
 
 	"github.com/wspulse/server/internal/rawpeer"
 )
+
+// The names of rawpeer, shorter: the tables are full of them.
+const (
+	finText     = rawpeer.Fin | rawpeer.OpText
+	finBinary   = rawpeer.Fin | rawpeer.OpBinary
+	finClose    = rawpeer.Fin | rawpeer.OpClose
+	finPing     = rawpeer.Fin | rawpeer.OpPing
+	finPong     = rawpeer.Fin | rawpeer.OpPong
+	fragText    = rawpeer.OpText
+	fragPing    = rawpeer.OpPing
+	continuing  = rawpeer.OpContinuation
+	reservedBit = rawpeer.RSV1
+)
+
+var masked, unmasked = rawpeer.Masked, rawpeer.Unmasked
 
 // streamSeeds returns what clients may send after the opening handshake: one for each class of what is right and of what is
 // wrong.
