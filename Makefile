@@ -38,7 +38,7 @@ test: ## all tests, with the race detector and in random order; COUNT=20 repeats
 	$(call each,$(TESTED),go test -race -shuffle=on -count=$(COUNT) ./...)
 
 stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
-	GOWORK=off go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v . -stress $(STRESS)
+	GOWORK=off go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)
 
 cover: ## test coverage of each module, in coverage.out
 	$(call each,$(TESTED),go test -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -n 1)

@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -115,7 +116,9 @@ func TestDrop_LatePingDoesNotReachTheNextTransport(t *testing.T) {
 		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithHeartbeat(4*time.Minute, 5*time.Minute), block)
 		alice := w.dialIdle("r", "alice")
-		if _, err := alice.Conn.Write(append(masked(finText, `{"event":"x"}`), masked(finPing, "old")...)); err != nil {
+		ping := rawpeer.Frame{First: rawpeer.Fin | rawpeer.OpPing, Payload: "old"}
+		message := rawpeer.Masked(rawpeer.Fin|rawpeer.OpText, `{"event":"x"}`)
+		if _, err := alice.Conn.Write(ping.AppendTo(message)); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()

@@ -121,6 +121,16 @@ func TestHeartbeat_SlowOnMessageDoesNotKeepADeadPeer(t *testing.T) {
 	})
 }
 
+// The cause is the pong that did not come, also when a write is under way to the peer that does not read.
+func TestAbuse_PongTimeoutDuringWrite(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond), wspulse.WithWriteWait(30*time.Second))
+		w.dialIdle("r", "alice")
+		time.Sleep(4 * time.Second)
+		w.expect("alice:connect alice:disconnect(timeout)")
+	})
+}
+
 func TestPing_IsAnswered(t *testing.T) {
 	for name, onMessage := range map[string]func(wspulse.Connection, wspulse.Frame){
 		"OnMessage":  func(wspulse.Connection, wspulse.Frame) {},

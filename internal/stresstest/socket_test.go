@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"context"
@@ -36,6 +36,14 @@ type netWorld struct {
 	listener *netListener
 	http     *httptest.Server
 	before   int // goroutines before the server started
+}
+
+// ev is a frame that has an event only.
+func ev(event string) wspulse.Frame { return wspulse.Frame{Event: event} }
+
+// fromQuery is a ConnectFunc: /?room=R&id=I.
+func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
+	return r.URL.Query().Get("room"), r.URL.Query().Get("id"), nil
 }
 
 // newNetWorld starts a server on 127.0.0.1 that is torn down at the end of the test.

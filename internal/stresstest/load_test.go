@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"errors"
