@@ -3,6 +3,8 @@
 MODULES := $(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/*/go.mod)))))
 # What `test` and `cover` run. The browser test has a target of its own.
 TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
+# Beside the one that make runs on. All tests compile there.
+SYSTEMS := windows darwin freebsd
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -28,8 +30,9 @@ format: ## fail on files that gofmt would change
 tidy: ## fail on modules that go mod tidy would change
 	$(call each,$(MODULES),go mod tidy -diff)
 
-vet: ## go vet
+vet: ## go vet, and of the root module for the other systems that it is for
 	$(call each,$(MODULES),go vet ./...)
+	@set -e; for os in $(SYSTEMS); do echo "== $$os"; GOWORK=off GOOS=$$os go vet ./...; done
 
 lint: ## golangci-lint, at a pinned version
 	$(call each,$(MODULES),go run $(GOLANGCI) run ./...)

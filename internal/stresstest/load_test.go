@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,23 +17,6 @@ import (
 )
 
 const crowdSize = 5000
-
-// needFiles makes sure that the process may open n files.
-func needFiles(t *testing.T, n uint64) {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if limit.Cur >= n {
-		return
-	}
-	limit.Cur = n
-	limit.Max = max(limit.Max, n)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatalf("this test needs %d open files (ulimit -n): %v", n, err)
-	}
-}
 
 // forEach runs fn for 0 to n-1 on 64 goroutines, and returns the errors.
 func forEach(n int, fn func(i int) error) error {
