@@ -1,6 +1,7 @@
 package wspulse_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -257,6 +258,43 @@ func TestKick_RacesTheExpiry(t *testing.T) {
 			}
 			if m.count("closed") != 1 || m.count("destroyed") != 1 {
 				t.Errorf("hooks %q", m.take())
+			}
+		})
+	}
+}
+
+// Close wins over a panic that follows it.
+func TestClose_ThenPanic(t *testing.T) {
+	for range 30 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithOnMessage(func(c wspulse.Connection, _ wspulse.Frame) {
+				w := c.Send(ev("good-bye"))
+				if err := errors.Join(w, c.Close()); err != nil {
+					t.Error(err)
+				}
+				panic("oops")
+			}))
+			alice := w.dial("r", "alice")
+			alice.send("hello")
+			alice.expectClose(1000, "")
+			alice.expect("good-bye")
+			w.expect("alice:connect alice:disconnect(nil)")
+		})
+	}
+}
+
+func TestEnding_UnfinishedWriteIsCounted(t *testing.T) {
+	for cut := range 3*frameBytes + 1 {
+		inBubble(t, func(t *testing.T) {
+			m := &recorder{}
+			w := newWorld(t, wspulse.WithMetrics(m))
+			alice := w.dialStalled("r", "alice")
+			w.send("alice", "1", "2", "3")
+			alice.WebSocket.ReadMessage()
+			read := alice.cut(cut)
+			time.Sleep(time.Minute)
+			if n := m.count("dropped"); n != 3-read || w.connection("r", "alice") != nil {
+				t.Errorf("cut after %d bytes: %d frames dropped, want %d", cut, n, 3-read)
 			}
 		})
 	}

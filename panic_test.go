@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,4 +87,12 @@ func TestCallbackPanic_IsLoggedWithItsStackAndContained(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestOnMessage_EndsItsGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { runtime.Goexit() }))
+		w.dial("r", "alice").send("hello")
+		w.expect("alice:connect alice:disconnect(error=wspulse: a callback ended its goroutine)")
+	})
 }

@@ -1,7 +1,6 @@
 package wspulse_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -267,100 +266,6 @@ func TestBroadcast_SlowMemberHoldsUpNobody(t *testing.T) {
 		slow.StartReading()
 		slow.expect("plug 996 997 998 999")
 	})
-}
-
-func TestSuspended_SameRulesAndCapacity(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		m := &recorder{}
-		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(4), wspulse.WithMetrics(m))
-		w.dial("r", "alice").drop()
-		m.take()
-		w.send("alice", "1", "2", "3", "4")
-		if err := w.server.Send("alice", ev("5")); err != wspulse.ErrSendBufferFull {
-			t.Errorf("Send to a full buffer: %v", err)
-		}
-		if err := w.server.Send("alice", wspulse.Frame{Payload: []byte("{")}); err == nil || errors.Is(err, wspulse.ErrSendBufferFull) {
-			t.Errorf("Send of what cannot be encoded: %v", err)
-		}
-		w.broadcast("r", "6", "7")
-		synctest.Wait()
-		if got := m.take(); got != "dropped(r,alice) dropped(r,alice) dropped(r,alice)" {
-			t.Errorf("hooks %q", got)
-		}
-		w.dial("r", "alice").expect("3 4 6 7")
-		if got := m.take(); got != "resumed(r,alice)" {
-			t.Errorf("hooks %q", got)
-		}
-	})
-}
-
-func TestResume_QueuedFramesComeFirst(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
-			c.Send(ev("restored"))
-		}))
-		w.dial("r", "alice").drop()
-		w.send("alice", "1", "2")
-		w.broadcast("r", "3")
-		again := w.dial("r", "alice")
-		w.send("alice", "live")
-		again.expect("1 2 3 restored live")
-	})
-}
-
-// The frames "1" to "9" take 15 bytes each on the wire: a header of 2 and {"event":"1"}.
-const frameBytes = 15
-
-// cut lets the peer read that many bytes of what the server writes, and no more.
-func (p *peer) cut(bytes int) (frames int) {
-	p.readRaw(bytes)
-	p.drop()
-	return bytes / frameBytes
-}
-
-func TestResume_UnfinishedWriteIsNotLost(t *testing.T) {
-	for first := range 5*frameBytes + 1 {
-		second := first * 7 % (2*frameBytes + 1)
-		inBubble(t, func(t *testing.T) {
-			m := &recorder{}
-			w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithMetrics(m))
-			alice := w.dialStalled("r", "alice")
-			w.send("alice", "1", "2", "3", "4", "5") // which leave in one write once the plug is out
-			alice.WebSocket.ReadMessage()
-			read := alice.cut(first)
-			w.send("alice", "6", "7")
-			again := w.dialIdle("r", "alice")
-			read += again.cut(second)
-			w.send("alice", "8")
-			w.dial("r", "alice").expect(seq(read+1, 8))
-			if n := m.count("dropped"); n != 0 {
-				t.Errorf("%d frames dropped", n)
-			}
-			if n := m.sent.Load(); n != 9 {
-				t.Errorf("%d frames sent, want 9", n)
-			}
-		})
-		if t.Failed() {
-			t.Fatalf("the first transport was cut after %d bytes, the second after %d", first, second)
-		}
-	}
-}
-
-func TestEnding_UnfinishedWriteIsCounted(t *testing.T) {
-	for cut := range 3*frameBytes + 1 {
-		inBubble(t, func(t *testing.T) {
-			m := &recorder{}
-			w := newWorld(t, wspulse.WithMetrics(m))
-			alice := w.dialStalled("r", "alice")
-			w.send("alice", "1", "2", "3")
-			alice.WebSocket.ReadMessage()
-			read := alice.cut(cut)
-			time.Sleep(time.Minute)
-			if n := m.count("dropped"); n != 3-read || w.connection("r", "alice") != nil {
-				t.Errorf("cut after %d bytes: %d frames dropped, want %d", cut, n, 3-read)
-			}
-		})
-	}
 }
 
 // One frame for each member and each broadcast, and one for each Send: the peer reads it, or FrameDropped counts it.
