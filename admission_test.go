@@ -28,7 +28,8 @@ func (w *world) refused(query string, status int) {
 	case response == nil:
 		w.t.Errorf("%s: %v", query, err)
 	case response.StatusCode != status || response.Header.Get("Retry-After") == "":
-		w.t.Errorf("%s: %s, Retry-After %q, want %d", query, response.Status, response.Header.Get("Retry-After"), status)
+		w.t.Errorf("%s: %s, Retry-After %q, want %d", query, response.Status, response.Header.Get("Retry-After"),
+			status)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 // Each of these frames takes 2 bytes of header and 12 of JSON, and one for its event.
 const eventFrame = 2 + len(`{"event":"1"}`)
 
-// The collector hears of the limit once for a Send, and once for what is fanned out together; each frame that is lost is
-// counted by itself.
+// The collector hears of the limit once for a Send, and once for what is fanned out together; each frame that is lost
+// is counted by itself.
 func TestSendBufferBytes(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &limitRecorder{}
@@ -80,7 +80,8 @@ func TestMemoryBudget(t *testing.T) {
 func TestMemoryBudget_SharedByTheLargest(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &limitRecorder{}
-		w := newWorld(t, wspulse.WithMemoryBudget(int64(8*eventFrame)), wspulse.WithResumeWindow(time.Minute), wspulse.WithMetrics(m))
+		w := newWorld(t, wspulse.WithMemoryBudget(int64(8*eventFrame)), wspulse.WithResumeWindow(time.Minute),
+			wspulse.WithMetrics(m))
 		w.dial("r", "alice").drop()
 		bob := w.dialStalled("r", "bob")
 		for i := range 5 {

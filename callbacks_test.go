@@ -75,11 +75,12 @@ func TestCallbacks_NeverTwoAtOnce(t *testing.T) {
 func TestOnConnect_FramesAndHeartbeatsGoOnWhileItBlocks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var w *world
-		w = newWorld(t, wspulse.WithHeartbeat(10*time.Second, 20*time.Second), wspulse.WithOnConnect(func(c wspulse.Connection) {
-			w.events.add("enter")
-			time.Sleep(45 * time.Second)
-			w.events.add("leave")
-		}))
+		w = newWorld(t, wspulse.WithHeartbeat(10*time.Second, 20*time.Second),
+			wspulse.WithOnConnect(func(c wspulse.Connection) {
+				w.events.add("enter")
+				time.Sleep(45 * time.Second)
+				w.events.add("leave")
+			}))
 		alice := w.dialIdle("r", "alice")
 		start := time.Now()
 		alice.WebSocket.SetPingHandler(func(string) error {
@@ -106,10 +107,11 @@ func TestOnConnect_FramesAndHeartbeatsGoOnWhileItBlocks(t *testing.T) {
 func TestOnTransportRestore_ReturnsBeforeTheFirstMessage(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var w *world
-		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
-			time.Sleep(5 * time.Second)
-			w.events.add("restored")
-		}))
+		w = newWorld(t, wspulse.WithResumeWindow(time.Minute),
+			wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
+				time.Sleep(5 * time.Second)
+				w.events.add("restored")
+			}))
 		w.dial("r", "alice").drop()
 		again := w.dial("r", "alice")
 		w.expect("alice:connect alice:drop(1006)")
@@ -260,13 +262,19 @@ func TestCallbacks_MayCallEverything(t *testing.T) {
 	calls := map[string]call{
 		"Connection.Send":  func(_ *world, c wspulse.Connection) string { return fmt.Sprint(c.Send(ev("a")) == nil) },
 		"Connection.Close": func(_ *world, c wspulse.Connection) string { return fmt.Sprint(c.Close() == nil) },
-		"Server.Send":      func(w *world, c wspulse.Connection) string { return fmt.Sprint(w.server.Send(c.ID(), ev("b")) == nil) },
+		"Server.Send": func(w *world, c wspulse.Connection) string {
+			return fmt.Sprint(w.server.Send(c.ID(), ev("b")) == nil)
+		},
 		"Server.Broadcast": func(w *world, c wspulse.Connection) string {
 			return fmt.Sprint(w.server.Broadcast("r", ev("c")) == nil)
 		},
-		"Server.Kick":           func(w *world, c wspulse.Connection) string { return fmt.Sprint(w.server.Kick(c.ID()) == nil) },
-		"Server.GetConnections": func(w *world, c wspulse.Connection) string { return fmt.Sprint(len(w.server.GetConnections("r")) == 1) },
-		"Server.Close":          func(w *world, c wspulse.Connection) string { w.server.Close(); return "true" },
+		"Server.Kick": func(w *world, c wspulse.Connection) string {
+			return fmt.Sprint(w.server.Kick(c.ID()) == nil)
+		},
+		"Server.GetConnections": func(w *world, c wspulse.Connection) string {
+			return fmt.Sprint(len(w.server.GetConnections("r")) == 1)
+		},
+		"Server.Close": func(w *world, c wspulse.Connection) string { w.server.Close(); return "true" },
 	}
 	for callback, ended := range map[string]bool{
 		"OnConnect": false, "OnMessage": false, "OnTransportDrop": false, "OnTransportRestore": false, "OnDisconnect": true,
@@ -325,9 +333,12 @@ func TestCallbacks_ErrorsGiven(t *testing.T) {
 		"message too large":      {func(_ *world, alice *peer) { alice.send(strings.Repeat("x", 600)) }, "too-large"},
 		"OnMessage panics":       {func(_ *world, alice *peer) { alice.send("panic") }, "panic=oops"},
 		"peer reads no more":     {func(w *world, _ *peer) { w.send("alice", "plug") }, "timeout"},
-		"peer breaks the frames": {func(_ *world, alice *peer) { alice.Conn.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, "error="},
+		"peer breaks the frames": {func(_ *world, alice *peer) { alice.writeRaw("\x83\x80\x00\x00\x00\x00") }, "error="},
 	} {
-		for window, format := range map[time.Duration]string{0: "alice:disconnect(%s)", time.Hour: "alice:drop(%[1]s) alice:disconnect(%[1]s)"} {
+		for window, format := range map[time.Duration]string{
+			0:         "alice:disconnect(%s)",
+			time.Hour: "alice:drop(%[1]s) alice:disconnect(%[1]s)",
+		} {
 			t.Run(story+"/window="+window.String(), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					var w *world

@@ -158,7 +158,8 @@ func TestCompression_AcrossAResume(t *testing.T) {
 func TestCompression_OffByDefault(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		alice, response, err := w.upgrade("?room=r&id=alice", map[string][]string{"Sec-WebSocket-Extensions": {"permessage-deflate"}})
+		alice, response, err := w.upgrade("?room=r&id=alice",
+			map[string][]string{"Sec-WebSocket-Extensions": {"permessage-deflate"}})
 		if err != nil || response.Header.Get("Sec-WebSocket-Extensions") != "" {
 			t.Fatalf("extensions %v: %v", response.Header, err)
 		}

@@ -159,7 +159,8 @@ func TestEnding_KickAndCloseDoNotWaitForThePeer(t *testing.T) {
 					default:
 						t.Error("Done is open")
 					}
-					if w.connection("r", "alice") != nil || w.server.Send("alice", ev("late")) != wspulse.ErrConnectionNotFound {
+					if w.connection("r", "alice") != nil ||
+						w.server.Send("alice", ev("late")) != wspulse.ErrConnectionNotFound {
 						t.Error("the session is still in the maps")
 					}
 					if err := session.Send(ev("late")); err != wspulse.ErrConnectionClosed {
@@ -211,7 +212,8 @@ func TestEnding_RacesTheDeathOfTheTransport(t *testing.T) {
 			for round := range 100 {
 				inBubble(t, func(t *testing.T) {
 					m := &recorder{}
-					w := newWorld(t, wspulse.WithResumeWindow(time.Duration(round%2)*time.Minute), wspulse.WithMetrics(m))
+					w := newWorld(t, wspulse.WithResumeWindow(time.Duration(round%2)*time.Minute),
+						wspulse.WithMetrics(m))
 					alice := w.dialStalled("r", "alice")
 					w.send("alice", "1")
 					session := w.connection("r", "alice")
@@ -250,7 +252,8 @@ func TestKick_RacesTheExpiry(t *testing.T) {
 			time.Sleep(time.Minute) // to the instant of the expiry
 			err := w.server.Kick("alice")
 			synctest.Wait()
-			want := map[string]string{"nil": "alice:disconnect(nil)", name(wspulse.ErrConnectionNotFound): "alice:disconnect(1006)"}
+			want := map[string]string{"nil": "alice:disconnect(nil)",
+				name(wspulse.ErrConnectionNotFound): "alice:disconnect(1006)"}
 			if got := w.events.take(); err == nil && got == "alice:disconnect(1006)" {
 				// the window passed between Kick's look-up and its turn
 			} else if got != want[name(err)] {

@@ -57,7 +57,8 @@ type world struct {
 func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 	t.Helper()
 	w := &world{t: t, events: &journal{}}
-	w.server = wspulse.NewServer(fromQuery, slices.Concat(w.events.callbacks(), []wspulse.ServerOption{anyOrigin}, options)...)
+	options = slices.Concat(w.events.callbacks(), []wspulse.ServerOption{anyOrigin}, options)
+	w.server = wspulse.NewServer(fromQuery, options...)
 	w.web = wstest.NewServer(t, w.server)
 	t.Cleanup(w.server.Close) // while the peers are there
 	return w
@@ -141,14 +142,15 @@ func (w *world) took(start time.Time, want time.Duration) {
 	}
 }
 
-// unbuffered is a network on which a write takes as long as its reader: the server is stuck in writing to a peer that does
-// not read, and knows how far that has read.
+// unbuffered is a network on which a write takes as long as its reader: the server is stuck in writing to a peer that
+// does not read, and knows how far that has read.
 var unbuffered = wstest.Faults{Window: wstest.Unbuffered}
 
 // upgrade connects a peer that reads only when the test does, unless it is refused.
 func (w *world) upgrade(query string, header http.Header, options ...wstest.DialOption) (*peer, *http.Response, error) {
-	client, response, err := w.web.TryDial("/"+query, slices.Concat([]wstest.DialOption{wstest.WithHeader(header), wstest.WithIdle(),
-		wstest.WithUpstream(unbuffered), wstest.WithDownstream(unbuffered)}, options)...)
+	options = append([]wstest.DialOption{wstest.WithHeader(header), wstest.WithIdle(),
+		wstest.WithUpstream(unbuffered), wstest.WithDownstream(unbuffered)}, options...)
+	client, response, err := w.web.TryDial("/"+query, options...)
 	if err != nil {
 		return nil, response, err
 	}
@@ -174,8 +176,8 @@ func (w *world) expect(want string) {
 	}
 }
 
-// A peer is a client with what the stories need besides: here a write takes as long as the server lets it, and what a peer
-// has read is all that it has read.
+// A peer is a client with what the stories need besides: here a write takes as long as the server lets it, and what a
+// peer has read is all that it has read.
 type peer struct {
 	*wstest.Client
 	t   *testing.T
@@ -199,7 +201,8 @@ func (p *peer) send(events ...string) {
 // close sends a close frame; 1005 stands for one without a status.
 func (p *peer) close(code int) {
 	p.t.Helper()
-	if err := p.WebSocket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{}); err != nil {
+	if err := p.WebSocket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""),
+		time.Time{}); err != nil {
 		p.t.Error(err)
 	}
 }
@@ -227,8 +230,8 @@ func (p *peer) readClose() (code int) {
 	return closed.Code
 }
 
-// awaitHangUp returns when the server has closed the socket, not only its own half of it: until then, nothing can be written
-// to a peer that does not read, and here nothing gets through to it.
+// awaitHangUp returns when the server has closed the socket, not only its own half of it: until then, nothing can be
+// written to a peer that does not read, and here nothing gets through to it.
 func awaitHangUp(c *wstest.Conn) {
 	c.Upstream(wstest.Faults{Window: wstest.Unbuffered, BlackHole: true})
 	c.Write([]byte("x"))
@@ -325,14 +328,17 @@ func (j *journal) count(prefix string) (n int) {
 	return n
 }
 
-// callbacks returns options that write each callback down: "alice:connect", "alice:message(hello)", "alice:drop(error)".
+// callbacks returns options that write each callback down: "alice:connect", "alice:message(hello)",
+// "alice:drop(error)".
 func (j *journal) callbacks() []wspulse.ServerOption {
 	return []wspulse.ServerOption{
 		wspulse.WithOnConnect(func(c wspulse.Connection) { j.add("%s:connect", c.ID()) }),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { j.add("%s:message(%s)", c.ID(), f.Event) }),
 		wspulse.WithOnTransportDrop(func(c wspulse.Connection, err error) { j.add("%s:drop(%s)", c.ID(), name(err)) }),
 		wspulse.WithOnTransportRestore(func(c wspulse.Connection) { j.add("%s:restore", c.ID()) }),
-		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) { j.add("%s:disconnect(%s)", c.ID(), name(err)) }),
+		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) {
+			j.add("%s:disconnect(%s)", c.ID(), name(err))
+		}),
 	}
 }
 

@@ -119,7 +119,8 @@ func TestHeartbeat_SlowOnMessageDoesNotKeepADeadPeer(t *testing.T) {
 // The cause is the pong that did not come, also when a write is under way to the peer that does not read.
 func TestAbuse_PongTimeoutDuringWrite(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond), wspulse.WithWriteWait(30*time.Second))
+		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond),
+			wspulse.WithWriteWait(30*time.Second))
 		w.dialIdle("r", "alice")
 		time.Sleep(4 * time.Second)
 		w.expect("alice:connect alice:disconnect(timeout)")
@@ -140,7 +141,8 @@ func TestPing_IsAnswered(t *testing.T) {
 					return nil
 				})
 				for i := range 10 { // all of them before the first answer is read
-					if err := alice.WebSocket.WriteControl(websocket.PingMessage, fmt.Append(nil, i), time.Time{}); err != nil {
+					if err := alice.WebSocket.WriteControl(websocket.PingMessage, fmt.Append(nil, i),
+						time.Time{}); err != nil {
 						t.Fatal(err)
 					}
 				}

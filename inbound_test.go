@@ -20,7 +20,8 @@ func TestMaxMessageSize(t *testing.T) {
 	for _, limit := range []int{512, 1, 70_000} {
 		inBubble(t, func(t *testing.T) {
 			m := &recorder{}
-			w := newWorld(t, wspulse.WithMaxMessageSize(int64(limit)), wspulse.WithMetrics(m), wspulse.WithOnMessage(nil))
+			w := newWorld(t, wspulse.WithMaxMessageSize(int64(limit)), wspulse.WithMetrics(m),
+				wspulse.WithOnMessage(nil))
 			alice := w.dial("r", "alice")
 			alice.WebSocket.WriteMessage(websocket.BinaryMessage, make([]byte, limit))
 			synctest.Wait()
@@ -126,12 +127,14 @@ func TestInbound_PayloadStaysValid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				var payloads [][]byte
-				w := newWorld(t, wspulse.WithCodec(tc.codec), wspulse.WithOnMessage(func(_ wspulse.Connection, f wspulse.Frame) {
-					payloads = append(payloads, f.Payload)
-				}))
+				w := newWorld(t, wspulse.WithCodec(tc.codec),
+					wspulse.WithOnMessage(func(_ wspulse.Connection, f wspulse.Frame) {
+						payloads = append(payloads, f.Payload)
+					}))
 				alice := w.dial("r", "alice")
 				for i := range 20 {
-					alice.WebSocket.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, tc.format, fmt.Sprint("message ", i%10)))
+					alice.WebSocket.WriteMessage(websocket.TextMessage,
+						fmt.Appendf(nil, tc.format, fmt.Sprint("message ", i%10)))
 				}
 				synctest.Wait()
 				for i, payload := range payloads {

@@ -54,7 +54,8 @@ func TestMessageRate(t *testing.T) {
 			time.Sleep(500 * time.Millisecond)
 			alice.send("paced")
 		}
-		w.expect("alice:connect alice:message(1) alice:message(2) alice:message(3)" + strings.Repeat(" alice:message(paced)", 20))
+		w.expect("alice:connect alice:message(1) alice:message(2) alice:message(3)" +
+			strings.Repeat(" alice:message(paced)", 20))
 		time.Sleep(time.Hour + time.Second) // not when a ping is due, whose pong nobody would read
 		alice.send("1", "2")
 		w.must(alice.WebSocket.WriteControl(websocket.PingMessage, nil, time.Time{})) // counts too
@@ -152,7 +153,8 @@ func (p *peer) writeRaw(data string) {
 func TestMessageTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &limitRecorder{}
-		w := newWorld(t, wspulse.WithMessageTimeout(time.Minute), wspulse.WithHeartbeat(9*time.Second, 25*time.Second), wspulse.WithMetrics(m))
+		w := newWorld(t, wspulse.WithMessageTimeout(time.Minute), wspulse.WithHeartbeat(9*time.Second, 25*time.Second),
+			wspulse.WithMetrics(m))
 		alice := w.dial("r", "alice")
 		time.Sleep(time.Hour) // time without a message is free
 		start := time.Now()
@@ -176,10 +178,12 @@ func TestMessageTimeout(t *testing.T) {
 // A message that is there in time leaves the heartbeat's deadline as it was.
 func TestMessageTimeout_SlowMessageInTime(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithMessageTimeout(5*time.Second), wspulse.WithHeartbeat(10*time.Second, 25*time.Second))
+		w := newWorld(t, wspulse.WithMessageTimeout(5*time.Second),
+			wspulse.WithHeartbeat(10*time.Second, 25*time.Second))
 		alice := w.dial("r", "alice")
 		for range 20 {
-			for _, piece := range []string{"\x01\x82\x00\x00\x00\x00{\"", "\x00\x88\x00\x00\x00\x00event\":\"", "\x80\x83\x00\x00\x00\x00e\"}"} {
+			for _, piece := range []string{"\x01\x82\x00\x00\x00\x00{\"", "\x00\x88\x00\x00\x00\x00event\":\"",
+				"\x80\x83\x00\x00\x00\x00e\"}"} {
 				alice.writeRaw(piece)
 				time.Sleep(time.Second)
 			}

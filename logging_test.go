@@ -18,7 +18,9 @@ import (
 )
 
 // newLoggedWorld is newWorld with a logger whose lines the test sees.
-func newLoggedWorld(t *testing.T, level zapcore.Level, options ...wspulse.ServerOption) (*world, *observer.ObservedLogs) {
+func newLoggedWorld(
+	t *testing.T, level zapcore.Level, options ...wspulse.ServerOption,
+) (*world, *observer.ObservedLogs) {
 	core, logs := observer.New(level)
 	return newWorld(t, append(options, wspulse.WithLogger(zap.New(core)))...), logs
 }
@@ -141,9 +143,10 @@ func TestLog_NeverPayloadsNorCredentials(t *testing.T) {
 		"malformed messages": {wspulse.WithOnConnect(nil), func(_ *world, alice *peer) {
 			alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(`{"event":secret}`))
 		}},
-		"malformed messages of another codec": {wspulse.WithCodec(quotingCodec{wspulse.JSONCodec}), func(_ *world, alice *peer) {
-			alice.send("secret")
-		}},
+		"malformed messages of another codec": {wspulse.WithCodec(quotingCodec{wspulse.JSONCodec}),
+			func(_ *world, alice *peer) {
+				alice.send("secret")
+			}},
 		"messages that are too large": {wspulse.WithMaxMessageSize(5), func(_ *world, alice *peer) {
 			alice.send("secret")
 		}},
@@ -200,7 +203,8 @@ func TestLog_WarnOfAcceptingEveryOrigin(t *testing.T) {
 	} {
 		core, logs := observer.New(zap.WarnLevel)
 		wspulse.NewServer(fromQuery, append(tc.options, wspulse.WithLogger(zap.New(core)))...).Close()
-		if got := logs.All(); len(got) != tc.lines || tc.lines == 1 && !strings.Contains(got[0].Message, "WithCheckOrigin") {
+		if got := logs.All(); len(got) != tc.lines ||
+			tc.lines == 1 && !strings.Contains(got[0].Message, "WithCheckOrigin") {
 			t.Errorf("logged %v", got)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-// A recorder is a MetricsCollector that writes the hooks down which tell of sessions, rooms and losses, and counts the rest.
+// A recorder is a MetricsCollector that writes the hooks down which tell of sessions, rooms and losses, and counts the
+// rest.
 type recorder struct {
 	wspulse.NoopCollector
 	journal
@@ -87,7 +88,8 @@ func TestMetrics_RoomsComeAndGoWithTheirMembers(t *testing.T) {
 func TestMetrics_MessageReceivedBeforeDecoding(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &traffic{}
-		w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { m.add("OnMessage") }))
+		w := newWorld(t, wspulse.WithMetrics(m),
+			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { m.add("OnMessage") }))
 		alice := w.dial("r", "alice")
 		for _, message := range []string{`{"event":"hello"}`, "malformed", ""} {
 			alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(message))
@@ -143,7 +145,8 @@ func TestMetrics_FrameDroppedOnceForEachFrameLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				m := &recorder{}
-				w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(full))
+				w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithResumeWindow(time.Hour),
+					wspulse.WithSendBufferSize(full))
 				w.dial("r", "alice").drop()
 				w.send("alice", "1", "2", "3")
 				tc.lose(w)

@@ -228,23 +228,24 @@ func TestWithUpgraderBufferSize_DoesNotLimitMessages(t *testing.T) {
 }
 
 func TestLimitOptions_Bounds(t *testing.T) {
+	type option = wspulse.ServerOption
 	key := func(*http.Request) string { return "" }
-	for text, make := range map[string]func() wspulse.ServerOption{
-		"WithMaxConnections: -1 is negative":                 func() wspulse.ServerOption { return wspulse.WithMaxConnections(-1) },
-		"WithConnectionLimit: key must not be nil":           func() wspulse.ServerOption { return wspulse.WithConnectionLimit(nil, 1) },
-		"WithConnectionLimit: 0 is not positive":             func() wspulse.ServerOption { return wspulse.WithConnectionLimit(key, 0) },
-		"WithMessageRate: perSecond 0 is not positive":       func() wspulse.ServerOption { return wspulse.WithMessageRate(0, 1) },
-		"WithMessageRate: perSecond NaN is not positive":     func() wspulse.ServerOption { return wspulse.WithMessageRate(math.NaN(), 1) },
-		"WithMessageRate: perSecond +Inf is not positive":    func() wspulse.ServerOption { return wspulse.WithMessageRate(math.Inf(1), 1) },
-		"WithMessageRate: burst 0 is less than 1":            func() wspulse.ServerOption { return wspulse.WithMessageRate(1, 0) },
-		"WithMessageTimeout: -1ns is not in [0, 1h0m0s]":     func() wspulse.ServerOption { return wspulse.WithMessageTimeout(-1) },
-		"WithHandshakeTimeout: 1h0m0.000000001s is not in [": func() wspulse.ServerOption { return wspulse.WithHandshakeTimeout(time.Hour + 1) },
-		"WithMalformedLimit: -1 is negative":                 func() wspulse.ServerOption { return wspulse.WithMalformedLimit(-1) },
-		"WithSendBufferBytes: -1 is negative":                func() wspulse.ServerOption { return wspulse.WithSendBufferBytes(-1) },
-		"WithMemoryBudget: -1 is negative":                   func() wspulse.ServerOption { return wspulse.WithMemoryBudget(-1) },
-		"WithCompression: level 0 is not in [1, 9]":          func() wspulse.ServerOption { return wspulse.WithCompression(0, 0) },
-		"WithCompression: level 10 is not in [1, 9]":         func() wspulse.ServerOption { return wspulse.WithCompression(10, 0) },
-		"WithCompression: threshold -1 is negative":          func() wspulse.ServerOption { return wspulse.WithCompression(1, -1) },
+	for text, make := range map[string]func() option{
+		"WithMaxConnections: -1 is negative":                 func() option { return wspulse.WithMaxConnections(-1) },
+		"WithConnectionLimit: key must not be nil":           func() option { return wspulse.WithConnectionLimit(nil, 1) },
+		"WithConnectionLimit: 0 is not positive":             func() option { return wspulse.WithConnectionLimit(key, 0) },
+		"WithMessageRate: perSecond 0 is not positive":       func() option { return wspulse.WithMessageRate(0, 1) },
+		"WithMessageRate: perSecond NaN is not positive":     func() option { return wspulse.WithMessageRate(math.NaN(), 1) },
+		"WithMessageRate: perSecond +Inf is not positive":    func() option { return wspulse.WithMessageRate(math.Inf(1), 1) },
+		"WithMessageRate: burst 0 is less than 1":            func() option { return wspulse.WithMessageRate(1, 0) },
+		"WithMessageTimeout: -1ns is not in [0, 1h0m0s]":     func() option { return wspulse.WithMessageTimeout(-1) },
+		"WithHandshakeTimeout: 1h0m0.000000001s is not in [": func() option { return wspulse.WithHandshakeTimeout(time.Hour + 1) },
+		"WithMalformedLimit: -1 is negative":                 func() option { return wspulse.WithMalformedLimit(-1) },
+		"WithSendBufferBytes: -1 is negative":                func() option { return wspulse.WithSendBufferBytes(-1) },
+		"WithMemoryBudget: -1 is negative":                   func() option { return wspulse.WithMemoryBudget(-1) },
+		"WithCompression: level 0 is not in [1, 9]":          func() option { return wspulse.WithCompression(0, 0) },
+		"WithCompression: level 10 is not in [1, 9]":         func() option { return wspulse.WithCompression(10, 0) },
+		"WithCompression: threshold -1 is negative":          func() option { return wspulse.WithCompression(1, -1) },
 	} {
 		func() {
 			defer func() {

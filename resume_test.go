@@ -43,7 +43,8 @@ func TestResume_StaysInItsRoom(t *testing.T) {
 		w.dial("r", "alice").drop()
 		session := w.connection("r", "alice")
 		again := w.dial("elsewhere", "alice")
-		if w.connection("r", "alice") != session || session.RoomID() != "r" || len(w.server.GetConnections("elsewhere")) != 0 {
+		if w.connection("r", "alice") != session || session.RoomID() != "r" ||
+			len(w.server.GetConnections("elsewhere")) != 0 {
 			t.Errorf("the session went to room %q", session.RoomID())
 		}
 		w.broadcast("elsewhere", "wrong")
@@ -114,10 +115,11 @@ func TestResume_WindowWithoutUpperBound(t *testing.T) {
 func TestResume_WindowExpiresWhileACallbackBlocks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var w *world
-		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnTransportDrop(func(wspulse.Connection, error) {
-			time.Sleep(time.Hour)
-			w.events.add("dropped")
-		}))
+		w = newWorld(t, wspulse.WithResumeWindow(time.Minute),
+			wspulse.WithOnTransportDrop(func(wspulse.Connection, error) {
+				time.Sleep(time.Hour)
+				w.events.add("dropped")
+			}))
 		alice := w.dial("r", "alice")
 		session := w.connection("r", "alice")
 		alice.drop()
@@ -140,7 +142,8 @@ func TestSuspended_SameRulesAndCapacity(t *testing.T) {
 		if err := w.server.Send("alice", ev("5")); err != wspulse.ErrSendBufferFull {
 			t.Errorf("Send to a full buffer: %v", err)
 		}
-		if err := w.server.Send("alice", wspulse.Frame{Payload: []byte("{")}); err == nil || errors.Is(err, wspulse.ErrSendBufferFull) {
+		if err := w.server.Send("alice", wspulse.Frame{Payload: []byte("{")}); err == nil ||
+			errors.Is(err, wspulse.ErrSendBufferFull) {
 			t.Errorf("Send of what cannot be encoded: %v", err)
 		}
 		w.broadcast("r", "6", "7")
@@ -157,9 +160,10 @@ func TestSuspended_SameRulesAndCapacity(t *testing.T) {
 
 func TestResume_QueuedFramesComeFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
-			c.Send(ev("restored"))
-		}))
+		w := newWorld(t, wspulse.WithResumeWindow(time.Hour),
+			wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
+				c.Send(ev("restored"))
+			}))
 		w.dial("r", "alice").drop()
 		w.send("alice", "1", "2")
 		w.broadcast("r", "3")

@@ -26,8 +26,8 @@ func TestSend_InOrder(t *testing.T) {
 	})
 }
 
-// slowHub makes every broadcast take the hub a millisecond for each frame that it loses and one at its end, so that callers are
-// always ahead of it.
+// slowHub makes every broadcast take the hub a millisecond for each frame that it loses and one at its end, so that
+// callers are always ahead of it.
 type slowHub struct {
 	recorder
 }
@@ -49,7 +49,8 @@ type caller struct {
 	sent    int
 }
 
-// call makes the calls that script names, in frames of rising number. A dash lets the hub get as far as it can meanwhile.
+// call makes the calls that script names, in frames of rising number. A dash lets the hub get as far as it can
+// meanwhile.
 func (c *caller) call(script string) {
 	c.w.t.Helper()
 	for _, op := range script {

@@ -113,7 +113,8 @@ func TestErrors_Texts(t *testing.T) {
 		}
 	}
 	var panicked error = &wspulse.PanicError{Value: io.ErrUnexpectedEOF, Stack: []byte("stack")}
-	if text := panicked.Error(); text != "wspulse: panic in OnMessage: unexpected EOF" || errors.Is(panicked, io.ErrUnexpectedEOF) {
+	if text := panicked.Error(); text != "wspulse: panic in OnMessage: unexpected EOF" ||
+		errors.Is(panicked, io.ErrUnexpectedEOF) {
 		t.Errorf("PanicError: %q", text)
 	}
 }
@@ -301,7 +302,8 @@ func TestServerClose_RacesUpgrades(t *testing.T) {
 			for _, word := range strings.Fields(said.take()) {
 				outcomes[word]++
 			}
-			if opened, ended := w.events.count(""), strings.Count(w.events.take(), "disconnect(server-closed)"); opened != 2*ended {
+			opened := w.events.count("")
+			if ended := strings.Count(w.events.take(), "disconnect(server-closed)"); opened != 2*ended {
 				t.Errorf("%d of %d callbacks were OnDisconnect", ended, opened)
 			}
 		})
@@ -316,7 +318,8 @@ func TestServerClose_RefusesWhatComesAfter(t *testing.T) {
 		w := newWorld(t)
 		w.dial("r", "alice")
 		w.server.Close()
-		if _, response, _ := w.upgrade("?room=r&id=bob", nil); response == nil || response.StatusCode != http.StatusServiceUnavailable {
+		if _, response, _ := w.upgrade("?room=r&id=bob", nil); response == nil ||
+			response.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("upgrade: %v", response)
 		}
 		for call, got := range map[string]error{

@@ -45,13 +45,15 @@ func TestSession_StateTable(t *testing.T) {
 			"closed(r,alice,0s,duplicate) destroyed(r) created(r) opened(r,alice)"},
 		{"connected", "Connection.Close", "alice:disconnect(nil)", "closed(r,alice,0s,normal) destroyed(r)"},
 		{"connected", "Server.Kick", "nil alice:disconnect(nil)", "closed(r,alice,0s,kick) destroyed(r)"},
-		{"connected", "Server.Close", "alice:disconnect(server-closed)", "closed(r,alice,0s,server_close) destroyed(r)"},
+		{"connected", "Server.Close", "alice:disconnect(server-closed)",
+			"closed(r,alice,0s,server_close) destroyed(r)"},
 		{"connected", "window passes", "", ""},
 
 		{"suspended", "connects", "alice:restore", "resumed(r,alice)"},
 		{"suspended", "Connection.Close", "alice:disconnect(nil)", "closed(r,alice,0s,normal) destroyed(r)"},
 		{"suspended", "Server.Kick", "nil alice:disconnect(nil)", "closed(r,alice,0s,kick) destroyed(r)"},
-		{"suspended", "Server.Close", "alice:disconnect(server-closed)", "closed(r,alice,0s,server_close) destroyed(r)"},
+		{"suspended", "Server.Close", "alice:disconnect(server-closed)",
+			"closed(r,alice,0s,server_close) destroyed(r)"},
 		{"suspended", "window passes", "alice:disconnect(1006)", "closed(r,alice,1m0s,grace_expired) destroyed(r)"},
 	} {
 		t.Run(tc.state+"/"+tc.event, func(t *testing.T) {
@@ -259,7 +261,8 @@ func TestDrop_LatePingDoesNotReachTheNextTransport(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		release := make(chan struct{})
 		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithHeartbeat(4*time.Minute, 5*time.Minute), block)
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithHeartbeat(4*time.Minute, 5*time.Minute),
+			block)
 		alice := w.dialIdle("r", "alice")
 		ping := rawpeer.Frame{First: rawpeer.Fin | rawpeer.OpPing, Payload: "old"}
 		message := rawpeer.Masked(rawpeer.Fin|rawpeer.OpText, `{"event":"x"}`)
@@ -299,7 +302,9 @@ func TestDrop_TLSPeerThatReadsNothing(t *testing.T) {
 		}
 		defer conn.Close()
 		client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-		dialer := websocket.Dialer{NetDialTLSContext: func(context.Context, string, string) (net.Conn, error) { return client, nil }}
+		dialer := websocket.Dialer{NetDialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			return client, nil
+		}}
 		if _, _, err := dialer.Dial("wss://server/?room=r&id=alice", nil); err != nil {
 			t.Fatal(err)
 		}

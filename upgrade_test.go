@@ -122,7 +122,8 @@ func TestUpgrade_BehindMiddleware(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		front := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.server.ServeHTTP(wrapper{rw}, r) })
-		w.web = wstest.NewServer(t, front, func(h *http.Server) { h.ReadTimeout, h.WriteTimeout = 5*time.Second, 5*time.Second })
+		w.web = wstest.NewServer(t, front,
+			func(h *http.Server) { h.ReadTimeout, h.WriteTimeout = 5*time.Second, 5*time.Second })
 		alice := w.dial("r", "alice")
 		time.Sleep(time.Hour) // the http.Server's timeouts are not the session's
 		w.send("alice", "hello")
@@ -187,7 +188,8 @@ func TestSession_KeepsNothingOfTheRequest(t *testing.T) {
 		w.web = wstest.NewServer(t, w.server)
 		w.dial("room", "alice")
 		alice := w.connection("room", "alice")
-		if unsafe.StringData(alice.ID()) == unsafe.StringData(connectionID) || unsafe.StringData(alice.RoomID()) == unsafe.StringData(roomID) {
+		if unsafe.StringData(alice.ID()) == unsafe.StringData(connectionID) ||
+			unsafe.StringData(alice.RoomID()) == unsafe.StringData(roomID) {
 			t.Error("the session's IDs are parts of the request")
 		}
 	})

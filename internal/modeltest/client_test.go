@@ -128,8 +128,8 @@ func (r *modelTrial) readOn(c *modelClient) {
 	r.m.readOn(c.link)
 }
 
-// attentive makes a client read, which is about to make the server hang up, and says whether its session is still there.
-// How long the server waits for one that does not read is not for the model to know.
+// attentive makes a client read, which is about to make the server hang up, and says whether its session is still
+// there. How long the server waits for one that does not read is not for the model to know.
 func (r *modelTrial) attentive(c *modelClient) bool {
 	r.readOn(c)
 	synctest.Wait()
@@ -140,7 +140,8 @@ func (r *modelTrial) drop(c *modelClient, bytes int) {
 	bytes = min(bytes, len(c.link.hand)*modelFrameBytes)
 	r.tell("%s reads %d bytes and is cut off", c.link.name, bytes)
 	if bytes > 0 {
-		c.Conn.Downstream(wstest.Faults{Window: wstest.Unbuffered, Throttle: wstest.Rate{Bytes: bytes, Every: time.Hour}})
+		c.Conn.Downstream(wstest.Faults{Window: wstest.Unbuffered,
+			Throttle: wstest.Rate{Bytes: bytes, Every: time.Hour}})
 		synctest.Wait()
 	}
 	c.Drop()
@@ -152,7 +153,8 @@ func (r *modelTrial) sayGoodbye(c *modelClient, code int) {
 		return
 	}
 	r.tell("%s closes with %d", c.link.name, code)
-	if err := c.WebSocket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{}); err != nil {
+	if err := c.WebSocket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""),
+		time.Time{}); err != nil {
 		r.t.Errorf("%s: %v", c.link.name, err)
 	}
 	word := "nil"

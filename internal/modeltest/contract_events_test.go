@@ -130,8 +130,8 @@ func (m *model) ping(l *modelLink) {
 
 // What comes of it.
 
-// write writes what is queued, if there is somebody to write to. A client that does not read keeps the server in the first
-// write.
+// write writes what is queued, if there is somebody to write to. A client that does not read keeps the server in the
+// first write.
 func (m *model) write(l *modelLink) {
 	if l == nil || l.writing {
 		return
@@ -157,8 +157,8 @@ func (m *model) deliver(l *modelLink, frames []string) {
 	}
 }
 
-// end ends a session that lives, for callers and callbacks at once. Its link is there until the client has read the close
-// frame, or cannot any more.
+// end ends a session that lives, for callers and callbacks at once. Its link is there until the client has read the
+// close frame, or cannot any more.
 func (m *model) end(s *modelSession, e *sessionEnding, err string) {
 	s.ending = e
 	delete(m.sessions, s.id)
@@ -191,8 +191,8 @@ func (m *model) sayGoodbye(l *modelLink) {
 	m.disconnect(l)
 }
 
-// die is the death of a transport: the session is suspended, or ends. What was not written whole is the first to go out on
-// the next transport.
+// die is the death of a transport: the session is suspended, or ends. What was not written whole is the first to go out
+// on the next transport.
 func (m *model) die(l *modelLink, err string) {
 	s := l.session
 	s.queue = slices.Concat(l.hand, s.queue)

@@ -8,9 +8,9 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-// A model is the contract as a small program: what one has to see of a server whose peers either read all the time or not
-// at all, and that comes to rest after each call. It writes down what it expects; modelTrial compares. All times count from
-// the start of the server.
+// A model is the contract as a small program: what one has to see of a server whose peers either read all the time or
+// not at all, and that comes to rest after each call. It writes down what it expects; modelTrial compares. All times
+// count from the start of the server.
 type model struct {
 	cfg      modelConfig
 	now      time.Duration

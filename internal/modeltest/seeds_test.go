@@ -23,8 +23,8 @@ const (
 
 var masked, unmasked = rawpeer.Masked, rawpeer.Unmasked
 
-// streamSeeds returns what clients may send after the opening handshake: one for each class of what is right and of what is
-// wrong.
+// streamSeeds returns what clients may send after the opening handshake: one for each class of what is right and of
+// what is wrong.
 func streamSeeds() [][]byte {
 	all := slices.Concat[[]byte]
 	long := strings.Repeat("x", 200)
@@ -40,7 +40,8 @@ func streamSeeds() [][]byte {
 		all(masked(fragText, "in "), masked(continuing, "three "), masked(0x80, "pieces")),
 		all(masked(fragText, "with a "), masked(finPing, "ping"), masked(finPong, ""), masked(0x80, "inside")),
 		all(masked(0x02, long), masked(continuing, ""), masked(0x80, long)),
-		all(masked(fragText, long), masked(0x80, long), masked(fragText, "short"), masked(0x80, "er"), masked(fragText, "\xff"), masked(0x80, "")),
+		all(masked(fragText, long), masked(0x80, long), masked(fragText, "short"), masked(0x80, "er"),
+			masked(fragText, "\xff"), masked(0x80, "")),
 		masked(finText, "\x00\x7f\u0080\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"),
 		all(masked(fragText, "\xf0\x9f"), masked(continuing, "\x8c"), masked(0x80, "\x8a")),
 		// Pings, pongs, closing.
@@ -92,7 +93,8 @@ func streamSeeds() [][]byte {
 	}
 }
 
-// upgradeSeeds returns what may come instead of an upgrade request: one for each class of what is right and of what is wrong.
+// upgradeSeeds returns what may come instead of an upgrade request: one for each class of what is right and of what is
+// wrong.
 func upgradeSeeds() []string {
 	seeds := []string{
 		rawpeer.Opening,
@@ -110,25 +112,39 @@ func upgradeSeeds() []string {
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	}
 	for _, change := range [][2]string{
-		{"GET", "POST"}, {"GET", "HEAD"}, {"GET", "get"}, {"GET /", "GET http://server/"}, {"GET /?room=r&id=mallory", "GET *"},
+		{"GET", "POST"}, {"GET", "HEAD"}, {"GET", "get"}, {"GET /", "GET http://server/"},
+		{"GET /?room=r&id=mallory", "GET *"},
 		{"GET /", "CONNECT server:80"}, {"?room", "?\x00"}, {"?room", "?%zz"},
 		{"HTTP/1.1", "HTTP/1.0"}, {"HTTP/1.1", "HTTP/1.2"}, {"HTTP/1.1", "HTTP/2.0"}, {"HTTP/1.1", "HTTP/x"},
-		{"Host: server\r\n", ""}, {"Host: server", "Host:"}, {"Host: server", "Host: server\r\nHost: server"}, {"Host: server", "Host: a b"},
-		{"Connection: Upgrade\r\n", ""}, {"Connection: Upgrade", "Connection: keep-alive, UPGRADE"}, {"Connection: Upgrade", "Connection: upgraded"},
-		{"Connection: Upgrade", "Connection: keep-alive\r\nConnection: ,upgrade ,"}, {"Connection: Upgrade", "Connection: close, upgrade"},
-		{"Upgrade: websocket\r\n", ""}, {"Upgrade: websocket", "Upgrade: h2c"}, {"Upgrade: websocket", "upgrade:\tWebSocket\t"},
-		{"Upgrade: websocket", "Upgrade: h2c,websocket"}, {"Upgrade: websocket", "Upgrade: websocket/13"}, {"Upgrade: websocket", "Upgrade: web\r\n socket"},
-		{"Version: 13\r\n", "Version: 8\r\n"}, {"Version: 13", "Version: 13, 8"}, {"Version: 13", "Version: 13\r\nSec-WebSocket-Version: 13"},
+		{"Host: server\r\n", ""}, {"Host: server", "Host:"}, {"Host: server", "Host: server\r\nHost: server"},
+		{"Host: server", "Host: a b"},
+		{"Connection: Upgrade\r\n", ""}, {"Connection: Upgrade", "Connection: keep-alive, UPGRADE"},
+		{"Connection: Upgrade", "Connection: upgraded"},
+		{"Connection: Upgrade", "Connection: keep-alive\r\nConnection: ,upgrade ,"},
+		{"Connection: Upgrade", "Connection: close, upgrade"},
+		{"Upgrade: websocket\r\n", ""}, {"Upgrade: websocket", "Upgrade: h2c"},
+		{"Upgrade: websocket", "upgrade:\tWebSocket\t"},
+		{"Upgrade: websocket", "Upgrade: h2c,websocket"}, {"Upgrade: websocket", "Upgrade: websocket/13"},
+		{"Upgrade: websocket", "Upgrade: web\r\n socket"},
+		{"Version: 13\r\n", "Version: 8\r\n"}, {"Version: 13", "Version: 13, 8"},
+		{"Version: 13", "Version: 13\r\nSec-WebSocket-Version: 13"},
 		{"Sec-WebSocket-Version: 13\r\n", ""}, {"Version: 13", "Version: 013"},
-		{"AAAAAAAAAAAAAAAAAAAAAA==", ""}, {"AAAAAAAAAAAAAAAAAAAAAA==", "AAAA"}, {"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAA="},
-		{"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAB=="}, {"AAAAAAAAAAAAAAAAAAAAAA==", "!!!!!!!!!!!!!!!!!!!!!!=="},
-		{"Key: AAAAAAAAAAAAAAAAAAAAAA==", "Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", ""}, {"AAAAAAAAAAAAAAAAAAAAAA==", "AAAA"},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAA="},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAB=="},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", "!!!!!!!!!!!!!!!!!!!!!!=="},
+		{"Key: AAAAAAAAAAAAAAAAAAAAAA==",
+			"Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="},
 		{"Host: server", "Host: server\r\nContent-Length: 2"}, {"Host: server", "Host: server\r\nContent-Length: 0"},
-		{"Host: server", "Host: server\r\nTransfer-Encoding: chunked"}, {"Host: server", "Host: server\r\nContent-Length: -1"},
+		{"Host: server", "Host: server\r\nTransfer-Encoding: chunked"},
+		{"Host: server", "Host: server\r\nContent-Length: -1"},
 		{"Host: server", "Host: server\r\nExpect: 100-continue"}, {"Host: server", "Host: server\r\nExpect: nothing"},
-		{"Host: server", "Host: server\r\nOrigin: null"}, {"Host: server", "Host: server\r\nSec-WebSocket-Extensions: permessage-deflate; ="},
-		{"Host: server", "Host: server\r\nSec-WebSocket-Protocol:  ,, chat"}, {"Host: server", "Host: server\r\nnonsense"},
-		{"Host: server", "Host: server\r\nX: \x00"}, {"Host: server", "Host: server\r\n: x"}, {"Host: server", " Host: server"},
+		{"Host: server", "Host: server\r\nOrigin: null"},
+		{"Host: server", "Host: server\r\nSec-WebSocket-Extensions: permessage-deflate; ="},
+		{"Host: server", "Host: server\r\nSec-WebSocket-Protocol:  ,, chat"},
+		{"Host: server", "Host: server\r\nnonsense"},
+		{"Host: server", "Host: server\r\nX: \x00"}, {"Host: server", "Host: server\r\n: x"},
+		{"Host: server", " Host: server"},
 		{"Host: server", "Host: server\r\n" + strings.Repeat("X: y\r\n", 200) + "Y: z"},
 		{"Host: server", "Host: server\r\nX: " + strings.Repeat(" ", 8000)},
 	} {

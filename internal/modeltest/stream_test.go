@@ -67,9 +67,9 @@ func (rawCodec) Encode(f wspulse.Frame) ([]byte, error)    { return f.Payload, n
 func (rawCodec) Decode(data []byte) (wspulse.Frame, error) { return wspulse.Frame{Payload: data}, nil }
 func (rawCodec) FrameType() int                            { return wspulse.BinaryMessage }
 
-// Whatever bytes a client sends after the opening handshake, in whatever pieces, OnMessage gets the messages that RFC 6455 finds in
-// them, the session lives or ends with the close code that is due, what comes back is well-formed, a neighbour does not
-// notice, and nothing is left.
+// Whatever bytes a client sends after the opening handshake, in whatever pieces, OnMessage gets the messages that RFC
+// 6455 finds in them, the session lives or ends with the close code that is due, what comes back is well-formed, a
+// neighbour does not notice, and nothing is left.
 func FuzzStream(f *testing.F) {
 	for _, stream := range streamSeeds() {
 		f.Add(stream, byte(0), false)
@@ -83,8 +83,8 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
-// tellStream sends a stream in pieces of that size, 0 for all of it right behind the request. The client is silent after
-// that, or cuts the connection.
+// tellStream sends a stream in pieces of that size, 0 for all of it right behind the request. The client is silent
+// after that, or cuts the connection.
 func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	const limit, pongWait = 512, 25 * time.Second
 	var (
@@ -99,14 +99,17 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	}
 	w := newWorld(t, wspulse.WithCodec(rawCodec{}), wspulse.WithMaxMessageSize(limit), wspulse.WithSendBufferSize(4096),
 		wspulse.WithUpgraderBufferSize(256, 256), // less than the largest message
-		wspulse.WithHeartbeat(10*time.Second, pongWait), wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
+		wspulse.WithHeartbeat(10*time.Second, pongWait),
+		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
 			if c.ID() == "mallory" {
 				messages = append(messages, string(f.Payload))
 			}
 			c.Send(f)
 		}),
 		wspulse.WithOnConnect(func(c wspulse.Connection) { note("%s:connect", c.ID()) }),
-		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) { note("%s:disconnect(%s)", c.ID(), name(err)) }))
+		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) {
+			note("%s:disconnect(%s)", c.ID(), name(err))
+		}))
 	neighbour, _, err := w.connect("r", "neighbour")
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +157,8 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	mu.Lock()
 	defer mu.Unlock()
 	got := strings.Join(calls, " ")
-	if !strings.HasPrefix(got, "neighbour:connect mallory:connect mallory:disconnect("+ending) || strings.Count(got, "mallory:") != 2 {
+	if !strings.HasPrefix(got, "neighbour:connect mallory:connect mallory:disconnect("+ending) ||
+		strings.Count(got, "mallory:") != 2 {
 		t.Errorf("callbacks %q, want the end %q", got, ending)
 	}
 	if n := len(w.server.GetConnections("r")); n != 1 {
@@ -199,8 +203,8 @@ func (p *wiretap) answer(t *testing.T) answer {
 	return readAnswer(t, rest)
 }
 
-// readAnswer takes apart what a server sends, of which each frame must be a whole message in less than 64 KiB or a control
-// frame, and nothing may come after a close frame.
+// readAnswer takes apart what a server sends, of which each frame must be a whole message in less than 64 KiB or a
+// control frame, and nothing may come after a close frame.
 func readAnswer(t *testing.T, p []byte) (a answer) {
 	t.Helper()
 	for in := bytes.NewReader(p); in.Len() > 0; {
@@ -232,14 +236,15 @@ func readAnswer(t *testing.T, p []byte) (a answer) {
 	return a
 }
 
-// compare compares an answer with what the client sent. All echoes and the latest pong have to come to a client that is not
-// sent away.
+// compare compares an answer with what the client sent. All echoes and the latest pong have to come to a client that is
+// not sent away.
 func (a answer) compare(t *testing.T, want understood) {
 	t.Helper()
 	if !slices.Contains(want.codes, a.code) {
 		t.Errorf("close code %d, want one of %d (0 is none)", a.code, want.codes)
 	}
-	if n := len(a.messages); n > len(want.messages) || !slices.Equal(a.messages, want.messages[:n]) || !a.closed && n < len(want.messages) {
+	if n := len(a.messages); n > len(want.messages) || !slices.Equal(a.messages, want.messages[:n]) ||
+		!a.closed && n < len(want.messages) {
 		t.Errorf("echoes %q of %q", a.messages, want.messages)
 	}
 	pings := want.pings
@@ -250,7 +255,8 @@ func (a answer) compare(t *testing.T, want understood) {
 		}
 		pings = pings[i+1:]
 	}
-	if n := len(a.pongs); !a.closed && len(want.pings) > 0 && (n == 0 || a.pongs[n-1] != want.pings[len(want.pings)-1]) {
+	if n := len(a.pongs); !a.closed && len(want.pings) > 0 &&
+		(n == 0 || a.pongs[n-1] != want.pings[len(want.pings)-1]) {
 		t.Errorf("pongs %q: none to the last of the pings %q", a.pongs, want.pings)
 	}
 }

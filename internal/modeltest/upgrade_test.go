@@ -16,8 +16,8 @@ import (
 	"github.com/wspulse/server/wstest"
 )
 
-// Whatever comes instead of an upgrade request, it is answered with a well-formed response, with 101 if and only if it is an
-// opening handshake, and nothing is left when the connection is closed.
+// Whatever comes instead of an upgrade request, it is answered with a well-formed response, with 101 if and only if it
+// is an opening handshake, and nothing is left when the connection is closed.
 func FuzzUpgrade(f *testing.F) {
 	for _, seed := range upgradeSeeds() {
 		f.Add([]byte(seed))
@@ -44,15 +44,16 @@ func newDoorway(t *testing.T) *doorway {
 	d.server = wspulse.NewServer(func(*http.Request) (string, string, error) { return "r", "mallory", nil },
 		wspulse.WithOnConnect(func(wspulse.Connection) { d.opened.Add(1) }),
 		wspulse.WithOnDisconnect(func(wspulse.Connection, error) { d.closed.Add(1) }))
-	web := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d.reached = true
-		defer func() {
-			if v := recover(); v != nil {
-				t.Errorf("panic: %v\n%s", v, debug.Stack())
-			}
-		}()
-		d.server.ServeHTTP(w, r)
-	})}
+	web := &http.Server{ErrorLog: log.New(io.Discard, "", 0),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d.reached = true
+			defer func() {
+				if v := recover(); v != nil {
+					t.Errorf("panic: %v\n%s", v, debug.Stack())
+				}
+			}()
+			d.server.ServeHTTP(w, r)
+		})}
 	web.SetKeepAlivesEnabled(false)
 	go web.Serve(d.listener)
 	t.Cleanup(func() {

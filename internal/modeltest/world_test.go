@@ -14,8 +14,8 @@ import (
 	"github.com/wspulse/server/wstest"
 )
 
-// unbuffered is a network on which a write takes as long as its reader, so that the server is stuck in writing to a peer that
-// does not read.
+// unbuffered is a network on which a write takes as long as its reader, so that the server is stuck in writing to a
+// peer that does not read.
 var unbuffered = wstest.Faults{Window: wstest.Unbuffered}
 
 // A world is a server on an in-memory network. It must be made in a bubble.

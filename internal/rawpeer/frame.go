@@ -92,7 +92,8 @@ func Unmasked(first byte, payload string) []byte {
 	return append(Header(first, 0, len(payload)), payload...)
 }
 
-// Header returns the first byte and the length of a frame (RFC 6455, section 5.2). maskBit is 0x80 where a mask follows.
+// Header returns the first byte and the length of a frame (RFC 6455, section 5.2). maskBit is 0x80 where a mask
+// follows.
 func Header(first, maskBit byte, size int) []byte {
 	switch {
 	case size < 126:
@@ -104,15 +105,15 @@ func Header(first, maskBit byte, size int) []byte {
 	}
 }
 
-// ErrHeader is what Read says of a frame that is masked or longer than MaxPayload, or whose length is not in the shortest
-// form.
+// ErrHeader is what Read says of a frame that is masked or longer than MaxPayload, or whose length is not in the
+// shortest form.
 var ErrHeader = errors.New("rawpeer: not the header of a frame from a server")
 
 // MaxPayload is the longest payload that Read takes.
 const MaxPayload = 16 << 20
 
-// Read reads a frame that a server has sent. It must not be masked (RFC 6455, section 5.1), and its length must have the
-// shortest form. Errors: ErrHeader, io.EOF before the first byte, io.ErrUnexpectedEOF after it, or that of r.
+// Read reads a frame that a server has sent. It must not be masked (RFC 6455, section 5.1), and its length must have
+// the shortest form. Errors: ErrHeader, io.EOF before the first byte, io.ErrUnexpectedEOF after it, or that of r.
 func Read(r io.Reader) (Frame, error) {
 	var start [10]byte
 	if _, err := io.ReadFull(r, start[:2]); err != nil {

@@ -10,15 +10,16 @@ import (
 
 // The examples of RFC 6455, section 5.7, and the bounds between the forms of a length.
 func TestFrame_Bytes(t *testing.T) {
+	xs := func(n int) string { return strings.Repeat("x", n) }
 	for want, got := range map[string][]byte{
 		"\x81\x05Hello": Unmasked(Fin|OpText, "Hello"),
 		"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58": Masked(Fin|OpText, "Hello"),
-		"\x01\x03Hel":                                                           Unmasked(OpText, "Hel"),
-		"\x88\x82\x37\xfa\x21\x3d\x34\x12":                                      Close(1000, "").AppendTo(nil),
-		"\x88\x80\x37\xfa\x21\x3d":                                              Close(NoStatus, "").AppendTo(nil),
-		"\x82\x7e\x00\x7e" + strings.Repeat("x", 126):                           Unmasked(Fin|OpBinary, strings.Repeat("x", 126)),
-		"\x82\x7e\xff\xff" + strings.Repeat("x", 1<<16-1):                       Unmasked(Fin|OpBinary, strings.Repeat("x", 1<<16-1)),
-		"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + strings.Repeat("x", 1<<16): Unmasked(Fin|OpBinary, strings.Repeat("x", 1<<16)),
+		"\x01\x03Hel":                                          Unmasked(OpText, "Hel"),
+		"\x88\x82\x37\xfa\x21\x3d\x34\x12":                     Close(1000, "").AppendTo(nil),
+		"\x88\x80\x37\xfa\x21\x3d":                             Close(NoStatus, "").AppendTo(nil),
+		"\x82\x7e\x00\x7e" + xs(126):                           Unmasked(Fin|OpBinary, xs(126)),
+		"\x82\x7e\xff\xff" + xs(1<<16-1):                       Unmasked(Fin|OpBinary, xs(1<<16-1)),
+		"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + xs(1<<16): Unmasked(Fin|OpBinary, xs(1<<16)),
 	} {
 		if string(got) != want {
 			t.Errorf("%.30x, want %.30x", got, want)

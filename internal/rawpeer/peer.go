@@ -1,5 +1,5 @@
-// Package rawpeer is a client for the tests of the server that puts any bytes on the wire: frames that are right and frames
-// that are wrong, in pieces or in one write. It shares nothing with the library.
+// Package rawpeer is a client for the tests of the server that puts any bytes on the wire: frames that are right and
+// frames that are wrong, in pieces or in one write. It shares nothing with the library.
 package rawpeer
 
 import (
@@ -86,7 +86,8 @@ func (p *Peer) Expect(first byte, payload string) {
 	}
 }
 
-// ExpectClose reads until the close frame, compares its code, and then expects the end of the stream rather than a reset.
+// ExpectClose reads until the close frame, compares its code, and then expects the end of the stream rather than a
+// reset.
 func (p *Peer) ExpectClose(code int) {
 	p.T.Helper()
 	for {

@@ -124,9 +124,11 @@ func TestAbuse_CloseCode(t *testing.T) {
 		sends []byte
 		code  int
 	}{
-		"oversized message":             {masked(finText, strings.Repeat("x", 513)), 1009},
-		"oversized by fragments":        {frames(masked(fragText, strings.Repeat("x", 300)), masked(0x80, strings.Repeat("x", 300))), 1009},
-		"oversized, 2^62 bytes":         {append([]byte{finBinary, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0}, 1, 2, 3, 4), 1009},
+		"oversized message": {masked(finText, strings.Repeat("x", 513)), 1009},
+		"oversized by fragments": {
+			frames(masked(fragText, strings.Repeat("x", 300)), masked(0x80, strings.Repeat("x", 300))), 1009,
+		},
+		"oversized, 2^62 bytes":         {[]byte{finBinary, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, 1009},
 		"reserved bit":                  {masked(finText|reservedBit, "{}"), 1002},
 		"reserved opcode":               {masked(0x83, "{}"), 1002},
 		"reserved control opcode":       {masked(0x8B, ""), 1002},
@@ -210,7 +212,8 @@ func TestAbuse_Truncated(t *testing.T) {
 func TestAbuse_MalformedMessages(t *testing.T) {
 	w := newAbuseWorld(t)
 	mallory := dialRaw(t, w.netWorld)
-	bad := []string{"", "hello", "null", "[]", `"text"`, "{", `{"event":1}`, `{"payload":}`, `{"event":"a"}{`, "secret-payload"}
+	bad := []string{"", "hello", "null", "[]", `"text"`, "{", `{"event":1}`, `{"payload":}`, `{"event":"a"}{`,
+		"secret-payload"}
 	start := time.Now()
 	for range 100 {
 		for _, text := range bad {

@@ -133,7 +133,8 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 	const rounds, buffer = 32, 16
 	t.Run("fan-out", func(t *testing.T) {
 		tally := &loadTally{}
-		w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(buffer))
+		w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithResumeWindow(time.Hour),
+			wspulse.WithSendBufferSize(buffer))
 		if err := forEach(crowdSize, func(i int) error {
 			ws, err := w.tryDial("r", strconv.Itoa(i))
 			if err == nil {
@@ -170,9 +171,9 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 	})
 }
 
-// expectNoAllocation broadcasts and waits until done has counted every recipient, in phases: one to warm up, and more to
-// measure until one has allocated nothing. Pools may grow in a phase, or be emptied by a collection; what is allocated for
-// each recipient would show in every one.
+// expectNoAllocation broadcasts and waits until done has counted every recipient, in phases: one to warm up, and more
+// to measure until one has allocated nothing. Pools may grow in a phase, or be emptied by a collection; what is
+// allocated for each recipient would show in every one.
 func expectNoAllocation(t *testing.T, w *netWorld, rounds int, done *atomic.Int64) (phases int) {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -185,7 +186,8 @@ func expectNoAllocation(t *testing.T, w *netWorld, rounds int, done *atomic.Int6
 				t.Fatal(err)
 			}
 		}
-		eventually(t, "every member has got it", func() bool { return done.Load() == int64((phases+1)*rounds*crowdSize) })
+		eventually(t, "every member has got it",
+			func() bool { return done.Load() == int64((phases+1)*rounds*crowdSize) })
 		runtime.ReadMemStats(&after)
 		each = float64(after.Mallocs-before.Mallocs) / float64(rounds*crowdSize)
 		t.Logf("%.5f allocations for each recipient", each)

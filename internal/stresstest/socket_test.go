@@ -14,7 +14,8 @@ import (
 )
 
 // onBothTransports runs a story over TCP and over TLS.
-func onBothTransports(t *testing.T, story func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld)) {
+func onBothTransports(t *testing.T,
+	story func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld)) {
 	t.Run("tcp", func(t *testing.T) { story(t, newNetWorld) })
 	t.Run("tls", func(t *testing.T) { story(t, newTLSWorld) })
 }
@@ -91,7 +92,8 @@ func TestSocket_CloseWritesWhatIsQueued(t *testing.T) {
 		reason string
 	}{
 		"Connection.Close": {func(_ *netWorld, alice wspulse.Connection) { _ = alice.Close() }, 1000, ""},
-		"Server.Close":     {func(w *netWorld, _ wspulse.Connection) { go w.server.Close() }, 1001, "server shutting down"},
+		"Server.Close": {func(w *netWorld, _ wspulse.Connection) { go w.server.Close() }, 1001,
+			"server shutting down"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			const frames = 250

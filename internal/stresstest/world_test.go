@@ -26,7 +26,8 @@ import (
 	"github.com/wspulse/server/internal/rawpeer"
 )
 
-// patience bounds every wait on a real socket. It is long, since the machine may be busy, and reached only by a failure.
+// patience bounds every wait on a real socket. It is long, since the machine may be busy, and reached only by a
+// failure.
 const patience = 20 * time.Second
 
 // A netWorld is a server on real sockets. Tearing it down checks that it leaves no socket and no goroutine.
