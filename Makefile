@@ -3,6 +3,8 @@
 MODULES := $(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/*/go.mod)))))
 # What `test` and `cover` run. The browser test has a target of its own.
 TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
+# Beside the one that make runs on. All tests compile there.
+SYSTEMS := windows darwin freebsd
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
@@ -28,8 +30,9 @@ format: ## fail on files that gofmt would change
 tidy: ## fail on modules that go mod tidy would change
 	$(call each,$(MODULES),go mod tidy -diff)
 
-vet: ## go vet
+vet: ## go vet, and of the root module for the other systems that it is for
 	$(call each,$(MODULES),go vet ./...)
+	@set -e; for os in $(SYSTEMS); do echo "== $$os"; GOWORK=off GOOS=$$os go vet ./...; done
 
 lint: ## golangci-lint, at a pinned version
 	$(call each,$(MODULES),go run $(GOLANGCI) run ./...)
@@ -38,7 +41,7 @@ test: ## all tests, with the race detector and in random order; COUNT=20 repeats
 	$(call each,$(TESTED),go test -race -shuffle=on -count=$(COUNT) ./...)
 
 stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
-	GOWORK=off go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v . -stress $(STRESS)
+	GOWORK=off go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)
 
 cover: ## test coverage of each module, in coverage.out
 	$(call each,$(TESTED),go test -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -n 1)

@@ -91,6 +91,18 @@ func (w *benchWorld) expectMembers(n int) {
 	eventually(w.b, "all are in the room", func() bool { return len(w.server.GetConnections("r")) == n })
 }
 
+// eventually waits for a condition, for ten seconds at most.
+func eventually(b *testing.B, what string, condition func() bool) {
+	b.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !condition(); <-tick.C {
+		if time.Now().After(deadline) {
+			b.Fatalf("not within ten seconds: %s", what)
+		}
+	}
+}
+
 func (w *benchWorld) reportRecipients(members int) {
 	w.b.ReportMetric(float64(w.b.Elapsed().Nanoseconds())/float64(w.b.N*members), "ns/recipient")
 }

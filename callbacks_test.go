@@ -76,19 +76,20 @@ func TestCallbacks_NeverTwoAtOnce(t *testing.T) {
 func TestOnConnect_FramesAndHeartbeatsGoOnWhileItBlocks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var w *world
-		w = newWorld(t, wspulse.WithHeartbeat(10*time.Second, 20*time.Second), wspulse.WithOnConnect(func(c wspulse.Connection) {
-			w.events.add("enter")
-			time.Sleep(45 * time.Second)
-			w.events.add("leave")
-		}))
+		w = newWorld(t, wspulse.WithHeartbeat(10*time.Second, 20*time.Second),
+			wspulse.WithOnConnect(func(c wspulse.Connection) {
+				w.events.add("enter")
+				time.Sleep(45 * time.Second)
+				w.events.add("leave")
+			}))
 		alice := w.dialIdle("r", "alice")
 		start := time.Now()
-		alice.ws.SetPingHandler(func(string) error {
+		alice.WebSocket.SetPingHandler(func(string) error {
 			alice.got.add("ping@%v", time.Since(start))
-			go alice.ws.WriteControl(websocket.PongMessage, nil, time.Time{}) // is read when OnConnect has returned
+			go alice.WebSocket.WriteControl(websocket.PongMessage, nil, time.Time{}) // is read when OnConnect has returned
 			return nil
 		})
-		go alice.listen()
+		alice.StartReading()
 		go alice.send("hello")
 		w.send("alice", "frame")
 		w.broadcast("r", "all")
@@ -107,10 +108,11 @@ func TestOnConnect_FramesAndHeartbeatsGoOnWhileItBlocks(t *testing.T) {
 func TestOnTransportRestore_ReturnsBeforeTheFirstMessage(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var w *world
-		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
-			time.Sleep(5 * time.Second)
-			w.events.add("restored")
-		}))
+		w = newWorld(t, wspulse.WithResumeWindow(time.Minute),
+			wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
+				time.Sleep(5 * time.Second)
+				w.events.add("restored")
+			}))
 		w.dial("r", "alice").drop()
 		again := w.dial("r", "alice")
 		w.expect("alice:connect alice:drop(1006)")
@@ -195,11 +197,11 @@ func TestOnDisconnect_ExactlyOnceUnderRaces(t *testing.T) {
 			for i := range 4 {
 				actors.Go(func() {
 					for range 100 {
-						ws, _, err := w.upgrade("?room=r&id=alice", nil)
+						alice, _, err := w.upgrade("?room=r&id=alice", nil)
 						if err != nil {
 							return // the server is closed
 						}
-						go (&peer{t: t, ws: ws, closed: make(chan struct{})}).listen()
+						alice.StartReading()
 						switch i {
 						case 0:
 							w.server.Kick("alice")
@@ -210,7 +212,7 @@ func TestOnDisconnect_ExactlyOnceUnderRaces(t *testing.T) {
 						case 2:
 							time.Sleep(time.Millisecond)
 						}
-						ws.NetConn().Close()
+						alice.Drop()
 					}
 				})
 			}
@@ -249,7 +251,7 @@ func TestDropAndRestore_NeverForAnEnding(t *testing.T) {
 				w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 				alice := w.dial("r", "alice")
 				end.do(w)
-				<-alice.closed
+				<-alice.Done()
 				time.Sleep(2 * time.Minute)
 				w.expect("alice:connect alice:disconnect(" + end.err + ")")
 			})
@@ -262,13 +264,19 @@ func TestCallbacks_MayCallEverything(t *testing.T) {
 	calls := map[string]call{
 		"Connection.Send":  func(_ *world, c wspulse.Connection) string { return fmt.Sprint(c.Send(ev("a")) == nil) },
 		"Connection.Close": func(_ *world, c wspulse.Connection) string { return fmt.Sprint(c.Close() == nil) },
-		"Server.Send":      func(w *world, c wspulse.Connection) string { return fmt.Sprint(w.server.Send(c.ID(), ev("b")) == nil) },
+		"Server.Send": func(w *world, c wspulse.Connection) string {
+			return fmt.Sprint(w.server.Send(c.ID(), ev("b")) == nil)
+		},
 		"Server.Broadcast": func(w *world, c wspulse.Connection) string {
 			return fmt.Sprint(w.server.Broadcast("r", ev("c")) == nil)
 		},
-		"Server.Kick":           func(w *world, c wspulse.Connection) string { return fmt.Sprint(w.server.Kick(c.ID()) == nil) },
-		"Server.GetConnections": func(w *world, c wspulse.Connection) string { return fmt.Sprint(len(w.server.GetConnections("r")) == 1) },
-		"Server.Close":          func(w *world, c wspulse.Connection) string { w.server.Close(); return "true" },
+		"Server.Kick": func(w *world, c wspulse.Connection) string {
+			return fmt.Sprint(w.server.Kick(c.ID()) == nil)
+		},
+		"Server.GetConnections": func(w *world, c wspulse.Connection) string {
+			return fmt.Sprint(len(w.server.GetConnections("r")) == 1)
+		},
+		"Server.Close": func(w *world, c wspulse.Connection) string { w.server.Close(); return "true" },
 	}
 	for callback, ended := range map[string]bool{
 		"OnConnect": false, "OnMessage": false, "OnTransportDrop": false, "OnTransportRestore": false, "OnDisconnect": true,
@@ -289,11 +297,11 @@ func TestCallbacks_MayCallEverything(t *testing.T) {
 						wspulse.WithOnTransportRestore(func(c wspulse.Connection) { run("OnTransportRestore", c) }),
 						wspulse.WithOnDisconnect(func(c wspulse.Connection, _ error) { run("OnDisconnect", c) }))
 					alice := w.dial("r", "alice")
-					go alice.ws.WriteMessage(websocket.TextMessage, []byte("{}"))
+					go alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}"))
 					time.Sleep(5 * time.Second)
 					alice.drop()
-					if ws, _, err := w.upgrade("?room=r&id=alice", nil); err == nil {
-						go (&peer{t: t, ws: ws, closed: make(chan struct{})}).listen()
+					if again, _, err := w.upgrade("?room=r&id=alice", nil); err == nil {
+						again.StartReading()
 					}
 					time.Sleep(5 * time.Second)
 					w.server.Kick("alice")
@@ -323,13 +331,16 @@ func TestCallbacks_ErrorsGiven(t *testing.T) {
 		"peer closes with 1011":  {func(_ *world, alice *peer) { alice.close(1011) }, "1011"},
 		"peer closes with 4000":  {func(_ *world, alice *peer) { alice.close(4000) }, "4000"},
 		"peer vanishes":          {func(_ *world, alice *peer) { alice.drop() }, "1006"},
-		"peer answers no ping":   {func(_ *world, alice *peer) { alice.mute(); go alice.listen() }, "timeout"},
+		"peer answers no ping":   {func(_ *world, alice *peer) { alice.mute(); alice.StartReading() }, "timeout"},
 		"message too large":      {func(_ *world, alice *peer) { alice.send(strings.Repeat("x", 600)) }, "too-large"},
 		"OnMessage panics":       {func(_ *world, alice *peer) { alice.send("panic") }, "panic=oops"},
 		"peer reads no more":     {func(w *world, _ *peer) { w.send("alice", "plug") }, "timeout"},
-		"peer breaks the frames": {func(_ *world, alice *peer) { alice.ws.NetConn().Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, "error="},
+		"peer breaks the frames": {func(_ *world, alice *peer) { alice.writeRaw("\x83\x80\x00\x00\x00\x00") }, "error="},
 	} {
-		for window, format := range map[time.Duration]string{0: "alice:disconnect(%s)", time.Hour: "alice:drop(%[1]s) alice:disconnect(%[1]s)"} {
+		for window, format := range map[time.Duration]string{
+			0:         "alice:disconnect(%s)",
+			time.Hour: "alice:drop(%[1]s) alice:disconnect(%[1]s)",
+		} {
 			t.Run(story+"/window="+window.String(), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					var w *world
@@ -346,7 +357,7 @@ func TestCallbacks_ErrorsGiven(t *testing.T) {
 						wspulse.WithOnTransportDrop(note("drop")), wspulse.WithOnDisconnect(note("disconnect")))
 					alice := w.dialIdle("r", "alice")
 					if story != "peer answers no ping" && story != "peer reads no more" {
-						go alice.listen()
+						alice.StartReading()
 					}
 					tc.cause(w, alice)
 					time.Sleep(2 * time.Hour)
@@ -381,11 +392,11 @@ func TestCallbacks_BlockNobodyElse(t *testing.T) {
 				still := func() {
 					w.broadcast("r", "all")
 					bob.expect("all")
-					w.must(bob.ws.WriteMessage(websocket.TextMessage, []byte("{}")))
+					w.must(bob.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}")))
 					synctest.Wait()
 				}
 				still()
-				go alice.ws.WriteMessage(websocket.TextMessage, []byte("{}"))
+				go alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}"))
 				still()
 				alice.drop()
 				still()

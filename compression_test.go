@@ -17,7 +17,7 @@ import (
 
 // A countedConn counts the bytes that a client reads.
 type countedConn struct {
-	*wstest.Conn
+	net.Conn
 	read int
 }
 
@@ -30,13 +30,16 @@ func (c *countedConn) Read(p []byte) (int, error) {
 // dialCompressed connects a peer that offers permessage-deflate and reads when the test does.
 func (w *world) dialCompressed(id string) (*peer, *countedConn) {
 	w.t.Helper()
-	conn := &countedConn{}
-	dialer := websocket.Dialer{EnableCompression: true, NetDialContext: func(context.Context, string, string) (net.Conn, error) {
-		var err error
-		conn.Conn, err = w.web.Listener.Dial(unbuffered, unbuffered)
-		return conn, err
-	}}
-	ws, response, err := dialer.Dial("ws://server/?room=r&id="+id, nil)
+	var conn *countedConn
+	p, response, err := w.upgrade("?room=r&id="+id, nil, wstest.WithDialer(func(d *websocket.Dialer) {
+		dial := d.NetDialContext
+		d.EnableCompression = true
+		d.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dial(ctx, network, addr)
+			conn = &countedConn{Conn: c}
+			return conn, err
+		}
+	}))
 	if err != nil {
 		w.t.Fatalf("dial %s: %v", id, err)
 	}
@@ -44,7 +47,7 @@ func (w *world) dialCompressed(id string) (*peer, *countedConn) {
 		w.t.Errorf("extensions %q", got)
 	}
 	conn.read = 0
-	return &peer{t: w.t, ws: ws, closed: make(chan struct{})}, conn
+	return p, conn
 }
 
 // Long messages go out compressed to the members that have negotiated it, and plain to the others.
@@ -66,7 +69,7 @@ func TestCompression_Broadcast(t *testing.T) {
 			w.must(w.server.Broadcast("r", frame))
 			read.read = 0
 			for _, p := range []*peer{alice, bob} {
-				_, data, err := p.ws.ReadMessage()
+				_, data, err := p.WebSocket.ReadMessage()
 				got, _ := wspulse.JSONCodec.Decode(data)
 				if err != nil || !bytes.Equal(got.Payload, frame.Payload) {
 					t.Fatalf("read %d bytes: %v", len(data), err)
@@ -113,7 +116,7 @@ func TestCompression_Bomb(t *testing.T) {
 		w := newWorld(t, wspulse.WithCompression(1, 0), wspulse.WithMaxMessageSize(1<<20))
 		alice, _ := w.dialCompressed("alice")
 		go func() {
-			writer, err := alice.ws.NextWriter(websocket.TextMessage)
+			writer, err := alice.WebSocket.NextWriter(websocket.TextMessage)
 			for range 1 << 10 {
 				if err == nil {
 					_, err = writer.Write(make([]byte, 1<<20))
@@ -134,7 +137,7 @@ func TestCompression_AcrossAResume(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithCompression(6, 0), wspulse.WithResumeWindow(1<<40))
 		alice, _ := w.dialCompressed("alice")
-		alice.ws.NetConn().Close()
+		alice.Conn.Close()
 		synctest.Wait()
 		text := strings.Repeat("again and ", 100)
 		w.send("alice", text, "2")
@@ -143,7 +146,7 @@ func TestCompression_AcrossAResume(t *testing.T) {
 		plain.drop()
 		w.send("alice", text, "4")
 		alice, read := w.dialCompressed("alice")
-		go alice.listen()
+		alice.StartReading()
 		alice.expect(text + " 4")
 		if read.read > 200 {
 			t.Errorf("%d bytes on the wire", read.read)
@@ -155,12 +158,12 @@ func TestCompression_AcrossAResume(t *testing.T) {
 func TestCompression_OffByDefault(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		ws, response, err := w.upgrade("?room=r&id=alice", map[string][]string{"Sec-WebSocket-Extensions": {"permessage-deflate"}})
+		alice, response, err := w.upgrade("?room=r&id=alice",
+			map[string][]string{"Sec-WebSocket-Extensions": {"permessage-deflate"}})
 		if err != nil || response.Header.Get("Sec-WebSocket-Extensions") != "" {
 			t.Fatalf("extensions %v: %v", response.Header, err)
 		}
-		alice := &peer{t: t, ws: ws, closed: make(chan struct{})}
-		alice.ws.NetConn().Write([]byte{0xC1, 0x81, 0, 0, 0, 0, 'x'})
+		alice.Conn.Write([]byte{0xC1, 0x81, 0, 0, 0, 0, 'x'})
 		if code := alice.readClose(); code != 1002 {
 			t.Errorf("close code %d", code)
 		}

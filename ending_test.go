@@ -1,6 +1,7 @@
 package wspulse_test
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -31,7 +32,7 @@ var faults = map[string]struct {
 }{
 	"message too large": {func(alice *peer) { alice.send(strings.Repeat("x", 513)) }, 1009},
 	"panic":             {func(alice *peer) { alice.send("panic") }, 1011},
-	"protocol error":    {func(alice *peer) { alice.ws.NetConn().Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
+	"protocol error":    {func(alice *peer) { alice.Conn.Write([]byte{0x83, 0x80, 0, 0, 0, 0}) }, 1002},
 }
 
 func TestEnding_CloseCodes(t *testing.T) {
@@ -78,7 +79,7 @@ func TestEnding_WritesWhatIsQueuedFirst(t *testing.T) {
 					synctest.Wait()
 					go end.do(w)
 					time.Sleep(5 * time.Second)
-					go alice.listen()
+					alice.StartReading()
 					alice.expectClose(end.code, end.reason)
 					want, dropped := "plug 1 2 3", 0
 					if !end.flush {
@@ -102,7 +103,7 @@ func TestEnding_QueueLargerThanAWrite(t *testing.T) {
 			w.send("alice", fmt.Sprint(i))
 		}
 		w.must(w.connection("r", "alice").Close())
-		go alice.listen()
+		alice.StartReading()
 		alice.expectClose(1000, "")
 		alice.expect("plug " + seq(0, 999))
 	})
@@ -122,7 +123,7 @@ func TestEnding_TakesNoLongerThanWriteWait(t *testing.T) {
 						go func() {
 							time.Sleep(7 * time.Second)
 							for range reads {
-								alice.ws.ReadMessage()
+								alice.WebSocket.ReadMessage()
 							}
 						}()
 						start := time.Now()
@@ -158,7 +159,8 @@ func TestEnding_KickAndCloseDoNotWaitForThePeer(t *testing.T) {
 					default:
 						t.Error("Done is open")
 					}
-					if w.connection("r", "alice") != nil || w.server.Send("alice", ev("late")) != wspulse.ErrConnectionNotFound {
+					if w.connection("r", "alice") != nil ||
+						w.server.Send("alice", ev("late")) != wspulse.ErrConnectionNotFound {
 						t.Error("the session is still in the maps")
 					}
 					if err := session.Send(ev("late")); err != wspulse.ErrConnectionClosed {
@@ -210,11 +212,12 @@ func TestEnding_RacesTheDeathOfTheTransport(t *testing.T) {
 			for round := range 100 {
 				inBubble(t, func(t *testing.T) {
 					m := &recorder{}
-					w := newWorld(t, wspulse.WithResumeWindow(time.Duration(round%2)*time.Minute), wspulse.WithMetrics(m))
+					w := newWorld(t, wspulse.WithResumeWindow(time.Duration(round%2)*time.Minute),
+						wspulse.WithMetrics(m))
 					alice := w.dialStalled("r", "alice")
 					w.send("alice", "1")
 					session := w.connection("r", "alice")
-					go alice.ws.NetConn().Close()
+					go alice.Conn.Close()
 					for range round % 10 {
 						runtime.Gosched()
 					}
@@ -249,7 +252,8 @@ func TestKick_RacesTheExpiry(t *testing.T) {
 			time.Sleep(time.Minute) // to the instant of the expiry
 			err := w.server.Kick("alice")
 			synctest.Wait()
-			want := map[string]string{"nil": "alice:disconnect(nil)", name(wspulse.ErrConnectionNotFound): "alice:disconnect(1006)"}
+			want := map[string]string{"nil": "alice:disconnect(nil)",
+				name(wspulse.ErrConnectionNotFound): "alice:disconnect(1006)"}
 			if got := w.events.take(); err == nil && got == "alice:disconnect(1006)" {
 				// the window passed between Kick's look-up and its turn
 			} else if got != want[name(err)] {
@@ -257,6 +261,43 @@ func TestKick_RacesTheExpiry(t *testing.T) {
 			}
 			if m.count("closed") != 1 || m.count("destroyed") != 1 {
 				t.Errorf("hooks %q", m.take())
+			}
+		})
+	}
+}
+
+// Close wins over a panic that follows it.
+func TestClose_ThenPanic(t *testing.T) {
+	for range 30 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithOnMessage(func(c wspulse.Connection, _ wspulse.Frame) {
+				w := c.Send(ev("good-bye"))
+				if err := errors.Join(w, c.Close()); err != nil {
+					t.Error(err)
+				}
+				panic("oops")
+			}))
+			alice := w.dial("r", "alice")
+			alice.send("hello")
+			alice.expectClose(1000, "")
+			alice.expect("good-bye")
+			w.expect("alice:connect alice:disconnect(nil)")
+		})
+	}
+}
+
+func TestEnding_UnfinishedWriteIsCounted(t *testing.T) {
+	for cut := range 3*frameBytes + 1 {
+		inBubble(t, func(t *testing.T) {
+			m := &recorder{}
+			w := newWorld(t, wspulse.WithMetrics(m))
+			alice := w.dialStalled("r", "alice")
+			w.send("alice", "1", "2", "3")
+			alice.WebSocket.ReadMessage()
+			read := alice.cut(cut)
+			time.Sleep(time.Minute)
+			if n := m.count("dropped"); n != 3-read || w.connection("r", "alice") != nil {
+				t.Errorf("cut after %d bytes: %d frames dropped, want %d", cut, n, 3-read)
 			}
 		})
 	}

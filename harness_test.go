@@ -57,7 +57,8 @@ type world struct {
 func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 	t.Helper()
 	w := &world{t: t, events: &journal{}}
-	w.server = wspulse.NewServer(fromQuery, slices.Concat(w.events.callbacks(), []wspulse.ServerOption{anyOrigin}, options)...)
+	options = slices.Concat(w.events.callbacks(), []wspulse.ServerOption{anyOrigin}, options)
+	w.server = wspulse.NewServer(fromQuery, options...)
 	w.web = wstest.NewServer(t, w.server)
 	t.Cleanup(w.server.Close) // while the peers are there
 	return w
@@ -85,7 +86,7 @@ func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 func (w *world) dial(room, id string) *peer {
 	w.t.Helper()
 	p := w.dialIdle(room, id)
-	go p.listen()
+	p.StartReading()
 	synctest.Wait()
 	return p
 }
@@ -93,12 +94,12 @@ func (w *world) dial(room, id string) *peer {
 // dialIdle connects a peer that reads only when the test does.
 func (w *world) dialIdle(room, id string) *peer {
 	w.t.Helper()
-	ws, response, err := w.upgrade("?room="+room+"&id="+id, nil)
+	p, response, err := w.upgrade("?room="+room+"&id="+id, nil)
 	if err != nil {
 		w.t.Fatalf("dial %s: %v (%v)", id, err, response)
 	}
 	synctest.Wait()
-	return &peer{t: w.t, ws: ws, closed: make(chan struct{})}
+	return p
 }
 
 // dialStalled connects a peer that does not read, and on which the server is stuck in writing the frame "plug".
@@ -141,17 +142,19 @@ func (w *world) took(start time.Time, want time.Duration) {
 	}
 }
 
-// unbuffered is a network on which a write takes as long as its reader: the server is stuck in writing to a peer that does
-// not read, and knows how far that has read.
+// unbuffered is a network on which a write takes as long as its reader: the server is stuck in writing to a peer that
+// does not read, and knows how far that has read.
 var unbuffered = wstest.Faults{Window: wstest.Unbuffered}
 
-func (w *world) upgrade(query string, header http.Header) (*websocket.Conn, *http.Response, error) {
-	client, response, err := w.web.TryDial("/"+query, wstest.WithHeader(header), wstest.WithIdle(),
-		wstest.WithUpstream(unbuffered), wstest.WithDownstream(unbuffered))
+// upgrade connects a peer that reads only when the test does, unless it is refused.
+func (w *world) upgrade(query string, header http.Header, options ...wstest.DialOption) (*peer, *http.Response, error) {
+	options = append([]wstest.DialOption{wstest.WithHeader(header), wstest.WithIdle(),
+		wstest.WithUpstream(unbuffered), wstest.WithDownstream(unbuffered)}, options...)
+	client, response, err := w.web.TryDial("/"+query, options...)
 	if err != nil {
 		return nil, response, err
 	}
-	return client.WebSocket, response, nil
+	return &peer{Client: client, t: w.t}, response, nil
 }
 
 // connection returns the session of that ID in the room, or nil.
@@ -173,40 +176,21 @@ func (w *world) expect(want string) {
 	}
 }
 
-// A peer is a client.
+// A peer is a client with what the stories need besides: here a write takes as long as the server lets it, and what a
+// peer has read is all that it has read.
 type peer struct {
-	t      *testing.T
-	ws     *websocket.Conn
-	got    journal
-	closed chan struct{} // closed when listen has ended
-	err    error         // why it did
+	*wstest.Client
+	t   *testing.T
+	got journal // what its handlers of pings and pongs write down
 }
 
-// listen reads until the connection ends, and then closes it as a well-behaved client does.
-func (p *peer) listen() {
-	defer close(p.closed)
-	for {
-		var f wspulse.Frame
-		_, data, err := p.ws.ReadMessage()
-		if err == nil {
-			f, err = wspulse.JSONCodec.Decode(data)
-		}
-		if err != nil {
-			p.err = err
-			p.ws.Close()
-			return
-		}
-		p.got.add("%s", f.Event)
-	}
-}
-
-// send sends a frame that has an event only.
+// send sends frames that have an event only.
 func (p *peer) send(events ...string) {
 	p.t.Helper()
 	for _, event := range events {
-		data, err := wspulse.JSONCodec.Encode(wspulse.Frame{Event: event})
+		data, err := wspulse.JSONCodec.Encode(ev(event))
 		if err == nil {
-			err = p.ws.WriteMessage(websocket.TextMessage, data)
+			err = p.WebSocket.WriteMessage(websocket.TextMessage, data)
 		}
 		if err != nil {
 			p.t.Errorf("peer sends %s: %v", event, err)
@@ -217,15 +201,16 @@ func (p *peer) send(events ...string) {
 // close sends a close frame; 1005 stands for one without a status.
 func (p *peer) close(code int) {
 	p.t.Helper()
-	if err := p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{}); err != nil {
+	if err := p.WebSocket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""),
+		time.Time{}); err != nil {
 		p.t.Error(err)
 	}
 }
 
 // mute makes the peer answer neither pings nor a close frame.
 func (p *peer) mute() {
-	p.ws.SetPingHandler(func(string) error { return nil })
-	p.ws.SetCloseHandler(func(int, string) error { return nil })
+	p.WebSocket.SetPingHandler(func(string) error { return nil })
+	p.WebSocket.SetCloseHandler(func(int, string) error { return nil })
 }
 
 // readClose reads until the close frame, and then until the server closes the socket.
@@ -236,19 +221,19 @@ func (p *peer) readClose() (code int) {
 		err    error
 	)
 	for err == nil {
-		_, _, err = p.ws.ReadMessage()
+		_, _, err = p.WebSocket.ReadMessage()
 	}
 	if !errors.As(err, &closed) {
 		p.t.Fatalf("peer read %v, want a close frame", err)
 	}
-	awaitHangUp(p.ws.NetConn())
+	awaitHangUp(p.Conn)
 	return closed.Code
 }
 
-// awaitHangUp returns when the server has closed the socket, not only its own half of it: until then, nothing can be written
-// to a peer that does not read, and here nothing gets through to it.
-func awaitHangUp(c net.Conn) {
-	c.(interface{ Upstream(wstest.Faults) }).Upstream(wstest.Faults{Window: wstest.Unbuffered, BlackHole: true})
+// awaitHangUp returns when the server has closed the socket, not only its own half of it: until then, nothing can be
+// written to a peer that does not read, and here nothing gets through to it.
+func awaitHangUp(c *wstest.Conn) {
+	c.Upstream(wstest.Faults{Window: wstest.Unbuffered, BlackHole: true})
 	c.Write([]byte("x"))
 }
 
@@ -256,7 +241,7 @@ func awaitHangUp(c net.Conn) {
 func (p *peer) readRaw(n int) []byte {
 	p.t.Helper()
 	buf := make([]byte, n)
-	if _, err := io.ReadFull(p.ws.NetConn(), buf); err != nil {
+	if _, err := io.ReadFull(p.Conn, buf); err != nil {
 		p.t.Error(err)
 	}
 	return buf
@@ -264,15 +249,27 @@ func (p *peer) readRaw(n int) []byte {
 
 // drop cuts the connection without a close frame.
 func (p *peer) drop() {
-	p.ws.NetConn().Close()
+	p.Drop()
 	synctest.Wait()
 }
 
-// expect waits until nothing moves and compares the events that the peer has read since the last time.
+// read returns the events that the peer has read since the last time, and then the words of its handlers.
+func (p *peer) read() string {
+	var words []string
+	for _, f := range p.Received() {
+		words = append(words, f.Event)
+	}
+	if heard := p.got.take(); heard != "" {
+		words = append(words, heard)
+	}
+	return strings.Join(words, " ")
+}
+
+// expect waits until nothing moves and compares what the peer has read since the last time.
 func (p *peer) expect(want string) {
 	p.t.Helper()
 	synctest.Wait()
-	if got := p.got.take(); got != want {
+	if got := p.read(); got != want {
 		p.t.Errorf("peer read %q, want %q", got, want)
 	}
 }
@@ -281,21 +278,18 @@ func (p *peer) expect(want string) {
 func (p *peer) expectClose(code int, reason string) {
 	p.t.Helper()
 	select {
-	case <-p.closed:
+	case <-p.Done():
 	case <-time.After(24 * time.Hour):
 		p.t.Fatalf("peer: nothing has ended the connection, want close %d %q", code, reason)
 	}
-	var closed *websocket.CloseError
-	if !errors.As(p.err, &closed) || closed.Code != code || closed.Text != reason {
-		p.t.Errorf("peer: got %v, want close %d %q", p.err, code, reason)
-	}
+	p.ExpectClose(code, reason)
 }
 
 // closeCode waits for the end of the connection and returns the code that the peer has read, or 0.
 func (p *peer) closeCode() int {
-	<-p.closed
+	<-p.Done()
 	var closed *websocket.CloseError
-	if errors.As(p.err, &closed) {
+	if errors.As(p.Err(), &closed) {
 		return closed.Code
 	}
 	return 0
@@ -334,14 +328,17 @@ func (j *journal) count(prefix string) (n int) {
 	return n
 }
 
-// callbacks returns options that write each callback down: "alice:connect", "alice:message(hello)", "alice:drop(error)".
+// callbacks returns options that write each callback down: "alice:connect", "alice:message(hello)",
+// "alice:drop(error)".
 func (j *journal) callbacks() []wspulse.ServerOption {
 	return []wspulse.ServerOption{
 		wspulse.WithOnConnect(func(c wspulse.Connection) { j.add("%s:connect", c.ID()) }),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { j.add("%s:message(%s)", c.ID(), f.Event) }),
 		wspulse.WithOnTransportDrop(func(c wspulse.Connection, err error) { j.add("%s:drop(%s)", c.ID(), name(err)) }),
 		wspulse.WithOnTransportRestore(func(c wspulse.Connection) { j.add("%s:restore", c.ID()) }),
-		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) { j.add("%s:disconnect(%s)", c.ID(), name(err)) }),
+		wspulse.WithOnDisconnect(func(c wspulse.Connection, err error) {
+			j.add("%s:disconnect(%s)", c.ID(), name(err))
+		}),
 	}
 }
 

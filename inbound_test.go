@@ -16,149 +16,19 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-func TestHeartbeat_PingsEveryPingPeriod(t *testing.T) {
-	for _, window := range []time.Duration{0, time.Minute} {
-		inBubble(t, func(t *testing.T) {
-			w := newWorld(t, wspulse.WithHeartbeat(7*time.Second, 20*time.Second), wspulse.WithResumeWindow(window))
-			alice := w.dialIdle("r", "alice")
-			start := time.Now()
-			pong := alice.ws.PingHandler()
-			alice.ws.SetPingHandler(func(payload string) error {
-				alice.got.add("%v", time.Since(start))
-				return pong(payload)
-			})
-			go alice.listen()
-			time.Sleep(36 * time.Second)
-			alice.expect("7s 14s 21s 28s 35s")
-			w.expect("alice:connect")
-		})
-	}
-}
-
-func TestHeartbeat_PeerThatAnswersNoPingIsDead(t *testing.T) {
-	for _, answers := range []int{0, 3} {
-		inBubble(t, func(t *testing.T) {
-			m := &recorder{}
-			w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithMetrics(m))
-			alice := w.dialIdle("r", "alice")
-			left, pong := answers, alice.ws.PingHandler()
-			alice.ws.SetPingHandler(func(payload string) error {
-				if left--; left < 0 {
-					return nil
-				}
-				return pong(payload)
-			})
-			go alice.listen()
-			start := time.Now()
-			<-w.connection("r", "alice").Done()
-			w.took(start, time.Duration(answers+1)*10*time.Second+25*time.Second) // from the first ping without an answer
-			w.expect("alice:connect alice:disconnect(timeout)")
-			if got := m.take(); !strings.Contains(got, "timeout(r,alice)") || strings.Count(got, "timeout") != 1 {
-				t.Errorf("hooks %q", got)
-			}
-		})
-	}
-}
-
-// Bytes that come in are life, whatever they are. A peer is dead when nothing has come for pongWait after a ping.
-func TestHeartbeat_MessagesKeepAPeerAlive(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithOnMessage(nil))
-		alice := w.dialIdle("r", "alice")
-		alice.mute()
-		go alice.listen()
-		for range 124 {
-			time.Sleep(time.Second)
-			alice.send("busy")
-		}
-		start := time.Now()
-		<-w.connection("r", "alice").Done()
-		w.took(start, 6*time.Second+25*time.Second)
-	})
-}
-
-// pongLater answers pings when the server reads, as a peer behind a socket buffer does.
-func (p *peer) pongLater() {
-	p.ws.SetPingHandler(func(payload string) error {
-		go p.ws.WriteControl(websocket.PongMessage, []byte(payload), time.Time{})
-		return nil
-	})
-}
-
-func TestHeartbeat_SlowOnMessageDoesNotKillAPeerThatAnswers(t *testing.T) {
-	for _, busy := range []time.Duration{50 * time.Second, 3 * time.Second, 100 * time.Microsecond} {
-		inBubble(t, func(t *testing.T) {
-			w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 12*time.Second), wspulse.WithSendBufferSize(4096),
-				wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
-					time.Sleep(busy)
-					c.Send(f)
-				}))
-			alice := w.dialIdle("r", "alice")
-			alice.pongLater()
-			go alice.listen()
-			for i := range 40 {
-				alice.send(fmt.Sprint(i))
-			}
-			time.Sleep(40*busy + time.Minute)
-			w.expect("alice:connect")
-			alice.expect(seq(0, 39))
-		})
-	}
-}
-
-// While OnMessage runs, somebody reads all the same.
-func TestHeartbeat_SlowOnMessageDoesNotKeepADeadPeer(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second),
-			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { time.Sleep(40 * time.Second) }))
-		alice := w.dialIdle("r", "alice")
-		alice.mute()
-		go alice.listen()
-		start := time.Now()
-		alice.send("hello")
-		<-w.connection("r", "alice").Done()
-		w.took(start, 35*time.Second)
-		time.Sleep(time.Minute) // the callback returns
-	})
-}
-
-func TestPing_IsAnswered(t *testing.T) {
-	for name, onMessage := range map[string]func(wspulse.Connection, wspulse.Frame){
-		"OnMessage":  func(wspulse.Connection, wspulse.Frame) {},
-		"no handler": nil,
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, wspulse.WithOnMessage(onMessage))
-				alice := w.dialIdle("r", "alice")
-				alice.ws.SetPongHandler(func(payload string) error {
-					alice.got.add("%s", payload)
-					return nil
-				})
-				for i := range 10 { // all of them before the first answer is read
-					if err := alice.ws.WriteControl(websocket.PingMessage, fmt.Append(nil, i), time.Time{}); err != nil {
-						t.Fatal(err)
-					}
-				}
-				go alice.listen()
-				alice.expect(seq(0, 9))
-			})
-		})
-	}
-}
-
 func TestMaxMessageSize(t *testing.T) {
 	for _, limit := range []int{512, 1, 70_000} {
 		inBubble(t, func(t *testing.T) {
 			m := &recorder{}
-			w := newWorld(t, wspulse.WithMaxMessageSize(int64(limit)), wspulse.WithMetrics(m), wspulse.WithOnMessage(nil))
+			w := newWorld(t, wspulse.WithMaxMessageSize(int64(limit)), wspulse.WithMetrics(m),
+				wspulse.WithOnMessage(nil))
 			alice := w.dial("r", "alice")
-			alice.ws.WriteMessage(websocket.BinaryMessage, make([]byte, limit))
+			alice.WebSocket.WriteMessage(websocket.BinaryMessage, make([]byte, limit))
 			synctest.Wait()
 			if m.received.Load() != int64(limit) {
 				t.Errorf("a message of %d bytes did not arrive", limit)
 			}
-			go alice.ws.WriteMessage(websocket.BinaryMessage, make([]byte, limit+1))
+			go alice.WebSocket.WriteMessage(websocket.BinaryMessage, make([]byte, limit+1))
 			alice.expectClose(1009, "")
 			w.expect("alice:connect alice:disconnect(too-large)")
 			if m.received.Load() != int64(limit) {
@@ -173,8 +43,8 @@ func TestMaxMessageSize_CountsFragmentsTogether(t *testing.T) {
 		w := newWorld(t, wspulse.WithMaxMessageSize(10))
 		alice := w.dial("r", "alice")
 		go func() {
-			alice.ws.NetConn().Write([]byte{0x02, 0x86, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6})
-			alice.ws.NetConn().Write([]byte{0x80, 0x86, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6})
+			alice.Conn.Write([]byte{0x02, 0x86, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6})
+			alice.Conn.Write([]byte{0x80, 0x86, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6})
 		}()
 		alice.expectClose(1009, "")
 	})
@@ -193,9 +63,9 @@ func TestProtocolError(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				w := newWorld(t)
 				alice := w.dial("r", "alice")
-				go alice.ws.NetConn().Write(frame)
+				go alice.Conn.Write(frame)
 				if code := alice.closeCode(); code != 1002 {
-					t.Errorf("the peer read %v", alice.err)
+					t.Errorf("the peer read %v", alice.Err())
 				}
 				synctest.Wait()
 				if got := w.events.take(); !strings.HasPrefix(got, "alice:connect alice:disconnect(error=") {
@@ -212,7 +82,7 @@ func TestMalformedInput_IsDroppedWithARateLimitedWarn(t *testing.T) {
 		w := newWorld(t, wspulse.WithLogger(zap.New(core)))
 		alice := w.dial("r", "alice")
 		for _, message := range []string{"", "{", "[]", "null", `{"event":1}`} {
-			alice.ws.WriteMessage(websocket.TextMessage, []byte(message))
+			alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(message))
 		}
 		alice.send("good")
 		w.expect("alice:connect alice:message(good)")
@@ -220,7 +90,7 @@ func TestMalformedInput_IsDroppedWithARateLimitedWarn(t *testing.T) {
 			t.Errorf("logged %v", logs.All())
 		}
 		time.Sleep(time.Minute)
-		alice.ws.WriteMessage(websocket.TextMessage, []byte("{"))
+		alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{"))
 		w.expect("")
 		if logs.Len() != 2 {
 			t.Errorf("%d lines a minute later, want 2", logs.Len())
@@ -232,8 +102,8 @@ func TestInbound_TextAndBinaryAreBothDecoded(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		alice := w.dial("r", "alice")
-		alice.ws.WriteMessage(websocket.TextMessage, []byte(`{"event":"text"}`))
-		alice.ws.WriteMessage(websocket.BinaryMessage, []byte(`{"event":"binary"}`))
+		alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(`{"event":"text"}`))
+		alice.WebSocket.WriteMessage(websocket.BinaryMessage, []byte(`{"event":"binary"}`))
 		w.expect("alice:connect alice:message(text) alice:message(binary)")
 	})
 }
@@ -257,12 +127,14 @@ func TestInbound_PayloadStaysValid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				var payloads [][]byte
-				w := newWorld(t, wspulse.WithCodec(tc.codec), wspulse.WithOnMessage(func(_ wspulse.Connection, f wspulse.Frame) {
-					payloads = append(payloads, f.Payload)
-				}))
+				w := newWorld(t, wspulse.WithCodec(tc.codec),
+					wspulse.WithOnMessage(func(_ wspulse.Connection, f wspulse.Frame) {
+						payloads = append(payloads, f.Payload)
+					}))
 				alice := w.dial("r", "alice")
 				for i := range 20 {
-					alice.ws.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, tc.format, fmt.Sprint("message ", i%10)))
+					alice.WebSocket.WriteMessage(websocket.TextMessage,
+						fmt.Appendf(nil, tc.format, fmt.Sprint("message ", i%10)))
 				}
 				synctest.Wait()
 				for i, payload := range payloads {
@@ -284,7 +156,7 @@ func TestCodec_FrameTypeIsTheTypeOfWhatIsSent(t *testing.T) {
 			w := newWorld(t, wspulse.WithCodec(codec))
 			alice := w.dialIdle("r", "alice")
 			w.must(w.server.Send("alice", wspulse.Frame{Payload: []byte("1")}))
-			if got, _, err := alice.ws.ReadMessage(); got != want || err != nil {
+			if got, _, err := alice.WebSocket.ReadMessage(); got != want || err != nil {
 				t.Errorf("the peer read a message of type %d (%v), want %d", got, err, want)
 			}
 		})
@@ -324,7 +196,7 @@ func TestPeerCloses_IsAnswered(t *testing.T) {
 				alice.close(code)
 				start := time.Now()
 				if answer := alice.closeCode(); answer != code {
-					t.Errorf("%d was answered with %d (%v)", code, answer, alice.err)
+					t.Errorf("%d was answered with %d (%v)", code, answer, alice.Err())
 				}
 				synctest.Wait()
 				w.took(start, 0)

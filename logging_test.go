@@ -3,6 +3,7 @@ package wspulse_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,7 +18,9 @@ import (
 )
 
 // newLoggedWorld is newWorld with a logger whose lines the test sees.
-func newLoggedWorld(t *testing.T, level zapcore.Level, options ...wspulse.ServerOption) (*world, *observer.ObservedLogs) {
+func newLoggedWorld(
+	t *testing.T, level zapcore.Level, options ...wspulse.ServerOption,
+) (*world, *observer.ObservedLogs) {
 	core, logs := observer.New(level)
 	return newWorld(t, append(options, wspulse.WithLogger(zap.New(core)))...), logs
 }
@@ -138,11 +141,12 @@ func TestLog_NeverPayloadsNorCredentials(t *testing.T) {
 			w.server.Send("alice", wspulse.Frame{Payload: []byte("secret")})
 		}},
 		"malformed messages": {wspulse.WithOnConnect(nil), func(_ *world, alice *peer) {
-			alice.ws.WriteMessage(websocket.TextMessage, []byte(`{"event":secret}`))
+			alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(`{"event":secret}`))
 		}},
-		"malformed messages of another codec": {wspulse.WithCodec(quotingCodec{wspulse.JSONCodec}), func(_ *world, alice *peer) {
-			alice.send("secret")
-		}},
+		"malformed messages of another codec": {wspulse.WithCodec(quotingCodec{wspulse.JSONCodec}),
+			func(_ *world, alice *peer) {
+				alice.send("secret")
+			}},
 		"messages that are too large": {wspulse.WithMaxMessageSize(5), func(_ *world, alice *peer) {
 			alice.send("secret")
 		}},
@@ -173,4 +177,59 @@ func TestLog_NeverPayloadsNorCredentials(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestLimits_AreLogged(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, logs := newLoggedWorld(t, zap.WarnLevel, wspulse.WithMaxConnections(1))
+		w.dial("r", "alice")
+		for range 100 {
+			w.refused("?room=r&id=bob", 503)
+		}
+		if got := logs.All(); len(got) != 1 || got[0].Message != "wspulse: limit reached: max_connections" {
+			t.Errorf("logged %v", got)
+		}
+	})
+}
+
+func TestLog_WarnOfAcceptingEveryOrigin(t *testing.T) {
+	for _, tc := range []struct {
+		options []wspulse.ServerOption
+		lines   int
+	}{
+		{nil, 1},
+		{[]wspulse.ServerOption{wspulse.WithCheckOrigin(wspulse.SameOrigin)}, 0},
+		{[]wspulse.ServerOption{wspulse.WithCheckOrigin(wspulse.AllowOrigins("https://example.com"))}, 0},
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		wspulse.NewServer(fromQuery, append(tc.options, wspulse.WithLogger(zap.New(core)))...).Close()
+		if got := logs.All(); len(got) != tc.lines ||
+			tc.lines == 1 && !strings.Contains(got[0].Message, "WithCheckOrigin") {
+			t.Errorf("logged %v", got)
+		}
+	}
+}
+
+// A log line is short, whatever the request holds.
+func TestLog_RequestsAreCut(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w, logs := newLoggedWorld(t, zap.WarnLevel, wspulse.WithCheckOrigin(wspulse.SameOrigin))
+		long := strings.Repeat("\x80", 10_000)
+		origin := httptest.NewRequest("GET", "/?room=r&id=mallory", nil)
+		origin.Header["Origin"] = []string{long, long}
+		method := httptest.NewRequest("GET", "/?room=r&id=mallory", nil)
+		method.Method = long
+		for _, r := range []*http.Request{origin, method} {
+			w.server.ServeHTTP(httptest.NewRecorder(), r)
+			time.Sleep(time.Second) // the log has one such line a second
+		}
+		if logs.Len() != 2 {
+			t.Errorf("logged %v", logs.All())
+		}
+		for _, entry := range logs.All() {
+			if line := fmt.Sprint(entry.Message, entry.ContextMap()); len(line) > 1000 {
+				t.Errorf("a line of %d bytes: %.200s", len(line), line)
+			}
+		}
+	})
 }

@@ -19,7 +19,8 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-// A recorder is a MetricsCollector that writes the hooks down which tell of sessions, rooms and losses, and counts the rest.
+// A recorder is a MetricsCollector that writes the hooks down which tell of sessions, rooms and losses, and counts the
+// rest.
 type recorder struct {
 	wspulse.NoopCollector
 	journal
@@ -87,12 +88,13 @@ func TestMetrics_RoomsComeAndGoWithTheirMembers(t *testing.T) {
 func TestMetrics_MessageReceivedBeforeDecoding(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &traffic{}
-		w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { m.add("OnMessage") }))
+		w := newWorld(t, wspulse.WithMetrics(m),
+			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { m.add("OnMessage") }))
 		alice := w.dial("r", "alice")
 		for _, message := range []string{`{"event":"hello"}`, "malformed", ""} {
-			alice.ws.WriteMessage(websocket.TextMessage, []byte(message))
+			alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(message))
 		}
-		alice.ws.WriteControl(websocket.PingMessage, []byte("not a message"), time.Time{})
+		alice.WebSocket.WriteControl(websocket.PingMessage, []byte("not a message"), time.Time{})
 		m.expect(t, "received(r,17) OnMessage received(r,9) received(r,0)")
 	})
 }
@@ -104,9 +106,9 @@ func TestMetrics_SentAndUtilizationAfterTheWrite(t *testing.T) {
 		alice := w.dialStalled("r", "alice")
 		w.send("alice", "1", "22", "333")
 		m.expect(t, "")
-		alice.ws.ReadMessage()
+		alice.WebSocket.ReadMessage()
 		m.expect(t, "sent(r,alice,16) used(alice,3/4)")
-		go alice.listen()
+		alice.StartReading()
 		m.expect(t, "sent(r,alice,13) sent(r,alice,14) sent(r,alice,15) used(alice,0/4)")
 	})
 }
@@ -143,7 +145,8 @@ func TestMetrics_FrameDroppedOnceForEachFrameLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				m := &recorder{}
-				w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(full))
+				w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithResumeWindow(time.Hour),
+					wspulse.WithSendBufferSize(full))
 				w.dial("r", "alice").drop()
 				w.send("alice", "1", "2", "3")
 				tc.lose(w)
@@ -198,7 +201,7 @@ func TestMetrics_GoroutineOfEachHook(t *testing.T) {
 			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { m.on("readPump") }))
 		alice := w.dialIdle("r", "alice")
 		alice.mute()
-		go alice.listen()
+		alice.StartReading()
 		alice.send("hello")
 		w.broadcast("r", "all")
 		synctest.Wait()

@@ -131,11 +131,11 @@ func TestDefaults_Heartbeat(t *testing.T) {
 		w := newWorld(t)
 		alice := w.dialIdle("r", "alice")
 		start := time.Now()
-		alice.ws.SetPingHandler(func(string) error {
+		alice.WebSocket.SetPingHandler(func(string) error {
 			alice.got.add("%v", time.Since(start))
 			return nil
 		})
-		go alice.listen()
+		alice.StartReading()
 		time.Sleep(25 * time.Second)
 		alice.expect("10s 20s")
 		<-w.connection("r", "alice").Done()
@@ -184,7 +184,7 @@ func TestDefaults_Codec(t *testing.T) {
 		w := newWorld(t)
 		alice := w.dialIdle("r", "alice")
 		w.must(w.server.Send("alice", wspulse.Frame{ID: "1", Event: "e", Payload: []byte(`[ 1 ]`)}))
-		kind, data, _ := alice.ws.ReadMessage()
+		kind, data, _ := alice.WebSocket.ReadMessage()
 		if kind != websocket.TextMessage || string(data) != `{"id":"1","event":"e","payload":[ 1 ]}` {
 			t.Errorf("the peer read %s", data)
 		}
@@ -202,7 +202,7 @@ func TestWithSendBufferSize_SmallestAndLargest(t *testing.T) {
 			if err := w.server.Send("alice", ev("x")); err != wspulse.ErrSendBufferFull {
 				t.Errorf("frame %d: %v", size+1, err)
 			}
-			go alice.listen()
+			alice.StartReading()
 			alice.expect("plug " + seq(0, size-1))
 		})
 	}
@@ -225,4 +225,35 @@ func TestWithUpgraderBufferSize_DoesNotLimitMessages(t *testing.T) {
 			t.Errorf("%d messages", n)
 		}
 	})
+}
+
+func TestLimitOptions_Bounds(t *testing.T) {
+	type option = wspulse.ServerOption
+	key := func(*http.Request) string { return "" }
+	for text, make := range map[string]func() option{
+		"WithMaxConnections: -1 is negative":                 func() option { return wspulse.WithMaxConnections(-1) },
+		"WithConnectionLimit: key must not be nil":           func() option { return wspulse.WithConnectionLimit(nil, 1) },
+		"WithConnectionLimit: 0 is not positive":             func() option { return wspulse.WithConnectionLimit(key, 0) },
+		"WithMessageRate: perSecond 0 is not positive":       func() option { return wspulse.WithMessageRate(0, 1) },
+		"WithMessageRate: perSecond NaN is not positive":     func() option { return wspulse.WithMessageRate(math.NaN(), 1) },
+		"WithMessageRate: perSecond +Inf is not positive":    func() option { return wspulse.WithMessageRate(math.Inf(1), 1) },
+		"WithMessageRate: burst 0 is less than 1":            func() option { return wspulse.WithMessageRate(1, 0) },
+		"WithMessageTimeout: -1ns is not in [0, 1h0m0s]":     func() option { return wspulse.WithMessageTimeout(-1) },
+		"WithHandshakeTimeout: 1h0m0.000000001s is not in [": func() option { return wspulse.WithHandshakeTimeout(time.Hour + 1) },
+		"WithMalformedLimit: -1 is negative":                 func() option { return wspulse.WithMalformedLimit(-1) },
+		"WithSendBufferBytes: -1 is negative":                func() option { return wspulse.WithSendBufferBytes(-1) },
+		"WithMemoryBudget: -1 is negative":                   func() option { return wspulse.WithMemoryBudget(-1) },
+		"WithCompression: level 0 is not in [1, 9]":          func() option { return wspulse.WithCompression(0, 0) },
+		"WithCompression: level 10 is not in [1, 9]":         func() option { return wspulse.WithCompression(10, 0) },
+		"WithCompression: threshold -1 is negative":          func() option { return wspulse.WithCompression(1, -1) },
+	} {
+		func() {
+			defer func() {
+				if got := fmt.Sprint(recover()); !strings.HasPrefix(got, "wspulse: "+text) {
+					t.Errorf("panic %q, want %q", got, text)
+				}
+			}()
+			make()
+		}()
+	}
 }

@@ -231,10 +231,10 @@ func TestUpgrade_Origins(t *testing.T) {
 						t.Errorf("Origin %q: %s", origins, response.Status)
 					}
 				}
-				ws, _, err := w.upgrade("?room=r&id=alice", http.Header{"Origin": {"http://wstest"}})
+				alice, _, err := w.upgrade("?room=r&id=alice", http.Header{"Origin": {"http://wstest"}})
 				w.must(err)
 				w.expect("alice:connect")
-				ws.Close()
+				alice.Drop()
 			})
 		})
 	}

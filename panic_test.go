@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,7 +33,8 @@ func TestOnMessagePanic_EndsTheTransport(t *testing.T) {
 			alice.expectClose(1011, "")
 			synctest.Wait()
 			var panicked *wspulse.PanicError
-			if !errors.As(got, &panicked) || panicked.Value != cause || !strings.Contains(string(panicked.Stack), "explode") {
+			if !errors.As(got, &panicked) || panicked.Value != cause ||
+				!strings.Contains(string(panicked.Stack), "explode") {
 				t.Errorf("window %v: got %v", window, got)
 			} else if !strings.Contains(got.Error(), "out of cheese") {
 				t.Errorf("error text %q", got)
@@ -76,8 +78,10 @@ func TestCallbackPanic_IsLoggedWithItsStackAndContained(t *testing.T) {
 					synctest.Wait()
 					w.must(w.server.Kick("alice"))
 					again.expectClose(1000, "kicked")
-					all := []string{"alice:connect", "alice:drop(1006)", "alice:restore", "alice:message(hello)", "alice:disconnect(nil)"}
-					i := map[string]int{"OnConnect": 0, "OnTransportDrop": 1, "OnTransportRestore": 2, "OnDisconnect": 4}[name]
+					all := []string{"alice:connect", "alice:drop(1006)", "alice:restore", "alice:message(hello)",
+						"alice:disconnect(nil)"}
+					i := map[string]int{"OnConnect": 0, "OnTransportDrop": 1, "OnTransportRestore": 2,
+						"OnDisconnect": 4}[name]
 					w.expect(strings.Join(append(all[:i:i], all[i+1:]...), " "))
 				}
 				if logs.Len() != 1 || !strings.Contains(fmt.Sprint(logs.All()[0].ContextMap()), "blowUp") {
@@ -86,4 +90,12 @@ func TestCallbackPanic_IsLoggedWithItsStackAndContained(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestOnMessage_EndsItsGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { runtime.Goexit() }))
+		w.dial("r", "alice").send("hello")
+		w.expect("alice:connect alice:disconnect(error=wspulse: a callback ended its goroutine)")
+	})
 }

@@ -1,7 +1,6 @@
 package wspulse_test
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -27,8 +26,8 @@ func TestSend_InOrder(t *testing.T) {
 	})
 }
 
-// slowHub makes every broadcast take the hub a millisecond for each frame that it loses and one at its end, so that callers are
-// always ahead of it.
+// slowHub makes every broadcast take the hub a millisecond for each frame that it loses and one at its end, so that
+// callers are always ahead of it.
 type slowHub struct {
 	recorder
 }
@@ -50,7 +49,8 @@ type caller struct {
 	sent    int
 }
 
-// call makes the calls that script names, in frames of rising number. A dash lets the hub get as far as it can meanwhile.
+// call makes the calls that script names, in frames of rising number. A dash lets the hub get as far as it can
+// meanwhile.
 func (c *caller) call(script string) {
 	c.w.t.Helper()
 	for _, op := range script {
@@ -159,7 +159,7 @@ func TestBroadcast_SameOrderForAllMembers(t *testing.T) {
 		}
 		callers.Wait()
 		synctest.Wait()
-		a, b := alice.got.take(), bob.got.take()
+		a, b := alice.read(), bob.read()
 		if a != b || len(strings.Fields(a)) != 400 {
 			t.Errorf("alice read %q\n  bob read %q", a, b)
 		}
@@ -187,7 +187,7 @@ func TestSend_FullBufferRefusesTheFrame(t *testing.T) {
 			t.Errorf("Connection.Send: hooks %q", got)
 		}
 		w.took(start, 0)
-		go alice.listen()
+		alice.StartReading()
 		alice.expect("plug 1 2 3 4")
 	})
 }
@@ -225,8 +225,8 @@ func TestSend_CallerMayReuseThePayload(t *testing.T) {
 		payload := []byte(`"first"`)
 		w.must(w.server.Send("alice", wspulse.Frame{Payload: payload}))
 		copy(payload, `"other"`)
-		alice.ws.ReadMessage()
-		if _, data, _ := alice.ws.ReadMessage(); string(data) != `{"payload":"first"}` {
+		alice.WebSocket.ReadMessage()
+		if _, data, _ := alice.WebSocket.ReadMessage(); string(data) != `{"payload":"first"}` {
 			t.Errorf("peer read %s", data)
 		}
 	})
@@ -244,7 +244,7 @@ func TestBroadcast_FullBufferLosesTheOldest(t *testing.T) {
 		if got := m.take(); got != "dropped(r,alice) dropped(r,alice)" {
 			t.Errorf("hooks %q", got)
 		}
-		go alice.listen()
+		alice.StartReading()
 		alice.expect("plug 3 4 5 6")
 	})
 }
@@ -264,103 +264,9 @@ func TestBroadcast_SlowMemberHoldsUpNobody(t *testing.T) {
 		if n := m.count("dropped(r,slow)"); n != 996 || m.count("dropped") != n {
 			t.Errorf("%d frames dropped, want 996, all of slow", n)
 		}
-		go slow.listen()
+		slow.StartReading()
 		slow.expect("plug 996 997 998 999")
 	})
-}
-
-func TestSuspended_SameRulesAndCapacity(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		m := &recorder{}
-		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(4), wspulse.WithMetrics(m))
-		w.dial("r", "alice").drop()
-		m.take()
-		w.send("alice", "1", "2", "3", "4")
-		if err := w.server.Send("alice", ev("5")); err != wspulse.ErrSendBufferFull {
-			t.Errorf("Send to a full buffer: %v", err)
-		}
-		if err := w.server.Send("alice", wspulse.Frame{Payload: []byte("{")}); err == nil || errors.Is(err, wspulse.ErrSendBufferFull) {
-			t.Errorf("Send of what cannot be encoded: %v", err)
-		}
-		w.broadcast("r", "6", "7")
-		synctest.Wait()
-		if got := m.take(); got != "dropped(r,alice) dropped(r,alice) dropped(r,alice)" {
-			t.Errorf("hooks %q", got)
-		}
-		w.dial("r", "alice").expect("3 4 6 7")
-		if got := m.take(); got != "resumed(r,alice)" {
-			t.Errorf("hooks %q", got)
-		}
-	})
-}
-
-func TestResume_QueuedFramesComeFirst(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithOnTransportRestore(func(c wspulse.Connection) {
-			c.Send(ev("restored"))
-		}))
-		w.dial("r", "alice").drop()
-		w.send("alice", "1", "2")
-		w.broadcast("r", "3")
-		again := w.dial("r", "alice")
-		w.send("alice", "live")
-		again.expect("1 2 3 restored live")
-	})
-}
-
-// The frames "1" to "9" take 15 bytes each on the wire: a header of 2 and {"event":"1"}.
-const frameBytes = 15
-
-// cut lets the peer read that many bytes of what the server writes, and no more.
-func (p *peer) cut(bytes int) (frames int) {
-	p.readRaw(bytes)
-	p.drop()
-	return bytes / frameBytes
-}
-
-func TestResume_UnfinishedWriteIsNotLost(t *testing.T) {
-	for first := range 5*frameBytes + 1 {
-		second := first * 7 % (2*frameBytes + 1)
-		inBubble(t, func(t *testing.T) {
-			m := &recorder{}
-			w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithMetrics(m))
-			alice := w.dialStalled("r", "alice")
-			w.send("alice", "1", "2", "3", "4", "5") // which leave in one write once the plug is out
-			alice.ws.ReadMessage()
-			read := alice.cut(first)
-			w.send("alice", "6", "7")
-			again := w.dialIdle("r", "alice")
-			read += again.cut(second)
-			w.send("alice", "8")
-			w.dial("r", "alice").expect(seq(read+1, 8))
-			if n := m.count("dropped"); n != 0 {
-				t.Errorf("%d frames dropped", n)
-			}
-			if n := m.sent.Load(); n != 9 {
-				t.Errorf("%d frames sent, want 9", n)
-			}
-		})
-		if t.Failed() {
-			t.Fatalf("the first transport was cut after %d bytes, the second after %d", first, second)
-		}
-	}
-}
-
-func TestEnding_UnfinishedWriteIsCounted(t *testing.T) {
-	for cut := range 3*frameBytes + 1 {
-		inBubble(t, func(t *testing.T) {
-			m := &recorder{}
-			w := newWorld(t, wspulse.WithMetrics(m))
-			alice := w.dialStalled("r", "alice")
-			w.send("alice", "1", "2", "3")
-			alice.ws.ReadMessage()
-			read := alice.cut(cut)
-			time.Sleep(time.Minute)
-			if n := m.count("dropped"); n != 3-read || w.connection("r", "alice") != nil {
-				t.Errorf("cut after %d bytes: %d frames dropped, want %d", cut, n, 3-read)
-			}
-		})
-	}
 }
 
 // One frame for each member and each broadcast, and one for each Send: the peer reads it, or FrameDropped counts it.
@@ -378,14 +284,14 @@ func TestSending_DeliveredPlusDroppedIsSent(t *testing.T) {
 			w.dial("r", id).drop()
 			work.Go(func() { // a peer that comes, reads for a moment and is cut
 				for range 100 {
-					ws, _, err := w.upgrade("?room=r&id="+id, nil)
+					p, _, err := w.upgrade("?room=r&id="+id, nil)
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					cut := time.AfterFunc(time.Millisecond, func() { ws.NetConn().Close() })
+					cut := time.AfterFunc(time.Millisecond, p.Drop)
 					for err == nil {
-						if _, _, err = ws.ReadMessage(); err == nil {
+						if _, _, err = p.WebSocket.ReadMessage(); err == nil {
 							delivered.add("frame")
 						}
 					}

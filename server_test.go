@@ -2,20 +2,21 @@ package wspulse_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
+	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -34,142 +35,6 @@ func TestStory_JoinTalkLeave(t *testing.T) {
 		w.expect("bob:disconnect(1006)")
 		alice.close(1000)
 		w.expect("alice:disconnect(nil)")
-	})
-}
-
-// newUpgrade returns a request that would become a WebSocket if its ResponseWriter could be hijacked.
-func newUpgrade(query string) *http.Request {
-	r := httptest.NewRequest("GET", "http://server/"+query, nil)
-	r.Header.Set("Connection", "Upgrade")
-	r.Header.Set("Upgrade", "websocket")
-	r.Header.Set("Sec-WebSocket-Version", "13")
-	r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
-	return r
-}
-
-func TestUpgrade_Refusals(t *testing.T) {
-	without := func(header string) func(*http.Request) { return func(r *http.Request) { r.Header.Del(header) } }
-	for name, tc := range map[string]struct {
-		query   string
-		change  func(r *http.Request)
-		status  int
-		closed  bool
-		refuses bool // CheckOrigin
-	}{
-		"ConnectFunc refuses":             {query: "?refuse", status: 401},
-		"ConnectFunc refuses, no upgrade": {query: "?refuse", change: without("Upgrade"), status: 401},
-		"ConnectFunc refuses, closed":     {query: "?refuse", status: 401, closed: true},
-		"ConnectFunc panics":              {query: "?panic", status: 500},
-		"origin refused":                  {refuses: true, status: 403},
-		"no Connection header":            {change: without("Connection"), status: 400},
-		"no Upgrade header":               {change: without("Upgrade"), status: 400},
-		"no key":                          {change: without("Sec-WebSocket-Key"), status: 400},
-		"no version":                      {change: without("Sec-WebSocket-Version"), status: 400},
-		"closed":                          {closed: true, status: 503},
-		"not a GET":                       {change: func(r *http.Request) { r.Method = "POST" }, status: 400},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, wspulse.WithCheckOrigin(func(*http.Request) bool { return !tc.refuses }))
-				if tc.closed {
-					w.server.Close()
-				}
-				r, answer := newUpgrade(tc.query), httptest.NewRecorder()
-				if tc.change != nil {
-					tc.change(r)
-				}
-				w.server.ServeHTTP(answer, r)
-				if answer.Code != tc.status {
-					t.Errorf("status %d, want %d", answer.Code, tc.status)
-				}
-				if body := answer.Body.String(); strings.TrimSpace(body) != http.StatusText(tc.status) {
-					t.Errorf("the body reveals %q", body)
-				}
-				w.expect("")
-			})
-		})
-	}
-}
-
-func TestUpgrade_ConnectFuncRunsFirst(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		var calls journal
-		server := wspulse.NewServer(func(*http.Request) (string, string, error) {
-			calls.add("connect")
-			return "", "", nil
-		}, wspulse.WithCheckOrigin(func(*http.Request) bool {
-			calls.add("origin")
-			return false
-		}))
-		defer server.Close()
-		server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-		if got := calls.take(); got != "connect origin" {
-			t.Errorf("calls: %s", got)
-		}
-	})
-}
-
-func TestUpgrade_PanicInConnectFuncIsLoggedWithItsStack(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		core, logs := observer.New(zap.WarnLevel)
-		w := newWorld(t, wspulse.WithLogger(zap.New(core)))
-		if _, response, _ := w.upgrade("?panic", nil); response.StatusCode != 500 {
-			t.Errorf("status %s", response.Status)
-		}
-		if logs.Len() != 1 || !strings.Contains(logs.All()[0].ContextMap()["stack"].(string), "fromQuery") {
-			t.Errorf("logged %v", logs.All())
-		}
-		w.dial("r", "alice")
-		w.expect("alice:connect")
-	})
-}
-
-func TestUpgrade_EveryOriginIsAcceptedByDefault(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		ws, _, err := w.upgrade("?room=r&id=alice", http.Header{"Origin": {"https://elsewhere.example"}})
-		w.must(err)
-		w.expect("alice:connect")
-		ws.Close()
-	})
-}
-
-// wrapper is the ResponseWriter of a middleware.
-type wrapper struct{ http.ResponseWriter }
-
-func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func TestUpgrade_BehindMiddleware(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		front := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.server.ServeHTTP(wrapper{rw}, r) })
-		w.web = wstest.NewServer(t, front, func(h *http.Server) { h.ReadTimeout, h.WriteTimeout = 5*time.Second, 5*time.Second })
-		alice := w.dial("r", "alice")
-		time.Sleep(time.Hour) // the http.Server's timeouts are not the session's
-		w.send("alice", "hello")
-		alice.expect("hello")
-		w.server.Close()
-	})
-}
-
-func TestUpgrade_EmptyConnectionIDBecomesAUUID(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.dial("r", "")
-		w.dial("r", "")
-		sessions := w.server.GetConnections("r")
-		if len(sessions) != 2 {
-			t.Fatalf("%d sessions", len(sessions))
-		}
-		uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
-		for _, c := range sessions {
-			if !uuid.MatchString(c.ID()) {
-				t.Errorf("ID %q is not a random UUID", c.ID())
-			}
-		}
-		if sessions[0].ID() == sessions[1].ID() {
-			t.Error("two sessions have the same ID")
-		}
 	})
 }
 
@@ -248,7 +113,8 @@ func TestErrors_Texts(t *testing.T) {
 		}
 	}
 	var panicked error = &wspulse.PanicError{Value: io.ErrUnexpectedEOF, Stack: []byte("stack")}
-	if text := panicked.Error(); text != "wspulse: panic in OnMessage: unexpected EOF" || errors.Is(panicked, io.ErrUnexpectedEOF) {
+	if text := panicked.Error(); text != "wspulse: panic in OnMessage: unexpected EOF" ||
+		errors.Is(panicked, io.ErrUnexpectedEOF) {
 		t.Errorf("PanicError: %q", text)
 	}
 }
@@ -275,24 +141,232 @@ func TestNewServer_LastOptionCounts(t *testing.T) {
 	})
 }
 
-// recordUpgrade hands an upgrade request to a server, over a ResponseWriter that does not give its connection away.
-func recordUpgrade(server wspulse.Server) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodGet, "/?room=r&id=alice", nil)
-	for key, value := range map[string]string{
-		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-	} {
-		r.Header.Set(key, value)
-	}
-	w := httptest.NewRecorder()
-	server.ServeHTTP(w, r)
-	return w
+func TestServerClose_ManyTimesFromAnyGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice := w.dialIdle("r", "alice")
+		alice.mute()
+		start := time.Now()
+		var callers sync.WaitGroup
+		for range 10 {
+			callers.Go(func() {
+				w.server.Close()
+				w.took(start, 10*time.Second) // each call waits
+			})
+		}
+		alice.readClose()
+		callers.Wait()
+		w.server.Close()
+		w.expect("alice:connect alice:disconnect(server-closed)")
+	})
 }
 
-// A ResponseWriter that does not give its connection away, such as that of HTTP/2, answers 500.
-func TestUpgrade_WithoutHijacker(t *testing.T) {
-	server := wspulse.NewServer(fromQuery)
-	defer server.Close()
-	if w := recordUpgrade(server); w.Code != http.StatusInternalServerError || len(server.GetConnections("r")) != 0 {
-		t.Errorf("status %d, %d members", w.Code, len(server.GetConnections("r")))
+// When Close returns the sockets are closed: waiting for that takes no time.
+func TestServerClose_EverySocketIsClosed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Hour))
+		var peers []*peer
+		for i := range 20 {
+			peers = append(peers, w.dialIdle("r", fmt.Sprint(i)))
+			if i%4 == 0 {
+				peers[i].drop()
+			}
+		}
+		w.server.Close()
+		start := time.Now()
+		for _, p := range peers {
+			awaitHangUp(p.Conn)
+		}
+		w.took(start, 0)
+	})
+}
+
+func TestServerClose_DoesNotWaitForCallbacks(t *testing.T) {
+	for _, which := range []string{"OnConnect", "OnMessage", "OnDisconnect"} {
+		t.Run(which, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				block := func(name string) {
+					if name == which {
+						time.Sleep(time.Hour)
+					}
+				}
+				w := newWorld(t, wspulse.WithOnConnect(func(wspulse.Connection) { block("OnConnect") }),
+					wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { block("OnMessage") }),
+					wspulse.WithOnDisconnect(func(wspulse.Connection, error) { block("OnDisconnect") }))
+				alice := w.dial("r", "alice")
+				go alice.WebSocket.WriteMessage(websocket.TextMessage, []byte("{}"))
+				synctest.Wait()
+				start := time.Now()
+				w.server.Close()
+				alice.expectClose(1001, "server shutting down")
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("took %v", took)
+				}
+				time.Sleep(2 * time.Hour)
+			})
+		})
 	}
+}
+
+func TestServerClose_EndsSuspendedSessionsAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := &recorder{}
+		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithMetrics(m))
+		w.dial("r", "alice").drop()
+		w.send("alice", "1", "2")
+		m.take()
+		start := time.Now()
+		w.server.Close()
+		w.expect("alice:connect alice:drop(1006) alice:disconnect(server-closed)")
+		w.took(start, 0)
+		if got := m.take(); got != "closed(r,alice,0s,server_close) destroyed(r) dropped(r,alice) dropped(r,alice)" {
+			t.Errorf("hooks %q", got)
+		}
+	})
+}
+
+// handshake sends an upgrade request whose answer is not read yet, on which the server is therefore stuck.
+func (w *world) handshake() *wstest.Conn {
+	conn, err := w.web.Listener.Dial(unbuffered, unbuffered)
+	w.must(err)
+	fmt.Fprint(conn, rawpeer.Opening)
+	synctest.Wait()
+	return conn
+}
+
+func TestServerClose_UpgradeInProgress(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		conn := w.handshake()
+		start := time.Now()
+		closed := make(chan time.Duration, 1)
+		go func() {
+			w.server.Close()
+			closed <- time.Since(start)
+		}()
+		time.Sleep(3 * time.Second)
+		data, _ := io.ReadAll(conn)
+		awaitHangUp(conn)
+		w.took(start, 4*time.Second)
+		if took := <-closed; took != 4*time.Second {
+			t.Errorf("Close returned after %v", took)
+		}
+		head, tail, _ := strings.Cut(string(data), "\r\n\r\n")
+		if !strings.HasPrefix(head, "HTTP/1.1 101 ") || tail != "\x88\x16\x03\xe9server shutting down" {
+			t.Errorf("the peer read %q", data)
+		}
+		w.expect("")
+	})
+}
+
+func TestServerClose_UpgradeWhosePeerDoesNotRead(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithWriteWait(5*time.Second))
+		conn := w.handshake()
+		start := time.Now()
+		w.server.Close()
+		w.took(start, 5*time.Second)
+		io.Copy(io.Discard, conn)
+		w.took(start, 5*time.Second)
+	})
+}
+
+// Whichever way the race goes, the peer gets 503 or a close frame, and no socket is left open.
+func TestServerClose_RacesUpgrades(t *testing.T) {
+	outcomes := map[string]int{}
+	for round := range 50 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t)
+			var (
+				dialers sync.WaitGroup
+				said    journal
+			)
+			for i := range 8 {
+				dialers.Go(func() {
+					p, response, err := w.upgrade(fmt.Sprintf("?room=r&id=%d", i), nil)
+					if err != nil {
+						said.add("%d", response.StatusCode)
+						return
+					}
+					p.StartReading()
+					p.expectClose(1001, "server shutting down")
+					said.add("closed")
+				})
+			}
+			for range round * 6 {
+				runtime.Gosched()
+			}
+			w.server.Close()
+			dialers.Wait()
+			synctest.Wait()
+			for _, word := range strings.Fields(said.take()) {
+				outcomes[word]++
+			}
+			opened := w.events.count("")
+			if ended := strings.Count(w.events.take(), "disconnect(server-closed)"); opened != 2*ended {
+				t.Errorf("%d of %d callbacks were OnDisconnect", ended, opened)
+			}
+		})
+	}
+	if outcomes["503"]+outcomes["closed"] != 400 {
+		t.Errorf("outcomes %v", outcomes)
+	}
+}
+
+func TestServerClose_RefusesWhatComesAfter(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.dial("r", "alice")
+		w.server.Close()
+		if _, response, _ := w.upgrade("?room=r&id=bob", nil); response == nil ||
+			response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("upgrade: %v", response)
+		}
+		for call, got := range map[string]error{
+			"Broadcast":                  w.server.Broadcast("r", ev("x")),
+			"Broadcast, unknown room":    w.server.Broadcast("nowhere", ev("x")),
+			"Kick":                       w.server.Kick("alice"),
+			"Kick, unknown connectionID": w.server.Kick("nobody"),
+		} {
+			if got != wspulse.ErrServerClosed {
+				t.Errorf("%s: %v", call, got)
+			}
+		}
+		if err := w.server.Send("alice", ev("x")); err != wspulse.ErrConnectionNotFound {
+			t.Errorf("Send: %v", err)
+		}
+		if n := len(w.server.GetConnections("r")); n != 0 {
+			t.Errorf("%d connections", n)
+		}
+	})
+}
+
+// Broadcasts that a full queue held up when Close came were accepted too.
+func TestServerClose_AcceptedBroadcastsAreDeliveredOrCounted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		const calls = 3000 // more than the hub queues
+		m := &slowHub{}
+		w := newWorld(t, wspulse.WithMetrics(m), wspulse.WithSendBufferSize(4096))
+		w.dial("r", "alice")
+		session := w.connection("r", "alice")
+		var accepted journal
+		for range calls {
+			go func() {
+				if w.server.Broadcast("r", ev("b")) != nil {
+					return
+				}
+				select {
+				case <-session.Done():
+				default:
+					accepted.add("live")
+				}
+			}()
+		}
+		synctest.Wait()
+		w.server.Close()
+		synctest.Wait()
+		if got, want := m.fannedOut.Load(), int64(accepted.count("live")); got < want {
+			t.Errorf("%d broadcasts were accepted while the session lived, %d reached it", want, got)
+		}
+	})
 }

@@ -1,14 +1,24 @@
 package wspulse_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
-	"math"
-	"strings"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
+	"github.com/wspulse/server/wstest"
 )
 
 // The state table: what each event does to a session in each state, told by the callbacks and by the metrics.
@@ -35,13 +45,15 @@ func TestSession_StateTable(t *testing.T) {
 			"closed(r,alice,0s,duplicate) destroyed(r) created(r) opened(r,alice)"},
 		{"connected", "Connection.Close", "alice:disconnect(nil)", "closed(r,alice,0s,normal) destroyed(r)"},
 		{"connected", "Server.Kick", "nil alice:disconnect(nil)", "closed(r,alice,0s,kick) destroyed(r)"},
-		{"connected", "Server.Close", "alice:disconnect(server-closed)", "closed(r,alice,0s,server_close) destroyed(r)"},
+		{"connected", "Server.Close", "alice:disconnect(server-closed)",
+			"closed(r,alice,0s,server_close) destroyed(r)"},
 		{"connected", "window passes", "", ""},
 
 		{"suspended", "connects", "alice:restore", "resumed(r,alice)"},
 		{"suspended", "Connection.Close", "alice:disconnect(nil)", "closed(r,alice,0s,normal) destroyed(r)"},
 		{"suspended", "Server.Kick", "nil alice:disconnect(nil)", "closed(r,alice,0s,kick) destroyed(r)"},
-		{"suspended", "Server.Close", "alice:disconnect(server-closed)", "closed(r,alice,0s,server_close) destroyed(r)"},
+		{"suspended", "Server.Close", "alice:disconnect(server-closed)",
+			"closed(r,alice,0s,server_close) destroyed(r)"},
 		{"suspended", "window passes", "alice:disconnect(1006)", "closed(r,alice,1m0s,grace_expired) destroyed(r)"},
 	} {
 		t.Run(tc.state+"/"+tc.event, func(t *testing.T) {
@@ -118,125 +130,6 @@ func TestTransportDies_WithAWindowTheSessionLives(t *testing.T) {
 	}
 }
 
-// A peer that has read the server's answer to its close frame may come back at once.
-func TestResume_RightAfterTheCloseHandshake(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.dial("r", "alice")
-		for range 100 {
-			alice.close(1000)
-			<-alice.closed
-			alice = w.dial("r", "alice")
-		}
-		w.expect("alice:connect" + strings.Repeat(" alice:drop(nil) alice:restore", 100))
-	})
-}
-
-func TestResume_DeliversWhatWasQueued(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		w.dial("r", "alice").drop()
-		w.send("alice", "a", "b", "c")
-		again := w.dial("r", "alice")
-		again.expect("a b c")
-		again.send("back")
-		w.expect("alice:connect alice:drop(1006) alice:restore alice:message(back)")
-	})
-}
-
-func TestResume_StaysInItsRoom(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		w.dial("r", "alice").drop()
-		session := w.connection("r", "alice")
-		again := w.dial("elsewhere", "alice")
-		if w.connection("r", "alice") != session || session.RoomID() != "r" || len(w.server.GetConnections("elsewhere")) != 0 {
-			t.Errorf("the session went to room %q", session.RoomID())
-		}
-		w.broadcast("elsewhere", "wrong")
-		w.broadcast("r", "right")
-		again.expect("right")
-	})
-}
-
-func TestResume_WindowExpires(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.dial("r", "alice")
-		session := w.connection("r", "alice")
-		alice.drop()
-		dropped := time.Now()
-		<-session.Done()
-		w.took(dropped, time.Minute)
-		w.expect("alice:connect alice:drop(1006) alice:disconnect(1006)")
-		w.dial("r", "alice")
-		w.expect("alice:connect")
-	})
-}
-
-func TestResume_EachSuspensionHasItsOwnWindow(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		m := &recorder{}
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithMetrics(m))
-		alice, bob, carol := w.dial("r", "alice"), w.dial("r", "bob"), w.dial("r", "carol")
-		alice.drop() // at 0 s
-		time.Sleep(20 * time.Second)
-		bob.drop()
-		time.Sleep(20 * time.Second)
-		carol.drop()
-		alice = w.dial("r", "alice") // at 40 s
-		time.Sleep(30 * time.Second)
-		alice.drop() // at 70 s
-		m.take()
-		time.Sleep(time.Hour)
-		if got := m.take(); got != "closed(r,bob,1m20s,grace_expired) closed(r,carol,1m40s,grace_expired) "+
-			"closed(r,alice,2m10s,grace_expired) destroyed(r)" {
-			t.Errorf("hooks %q", got)
-		}
-	})
-}
-
-func TestResume_JustInsideTheWindow(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		for range 3 {
-			w.dial("r", "alice").drop()
-			time.Sleep(time.Minute - 1)
-		}
-		w.expect("alice:connect alice:drop(1006) alice:restore alice:drop(1006) alice:restore alice:drop(1006)")
-	})
-}
-
-func TestResume_WindowWithoutUpperBound(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(math.MaxInt64))
-		w.dial("r", "alice").drop()
-		time.Sleep(10 * 365 * 24 * time.Hour)
-		w.dial("r", "alice")
-		w.expect("alice:connect alice:drop(1006) alice:restore")
-	})
-}
-
-// The window runs while OnTransportDrop blocks.
-func TestResume_WindowExpiresWhileACallbackBlocks(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		var w *world
-		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnTransportDrop(func(wspulse.Connection, error) {
-			time.Sleep(time.Hour)
-			w.events.add("dropped")
-		}))
-		alice := w.dial("r", "alice")
-		session := w.connection("r", "alice")
-		alice.drop()
-		start := time.Now()
-		<-session.Done()
-		w.took(start, time.Minute)
-		w.expect("alice:connect")
-		time.Sleep(time.Hour)
-		w.expect("dropped alice:disconnect(1006)")
-	})
-}
-
 func TestDuplicate_OldOneEndsNewOneOpens(t *testing.T) {
 	for _, window := range []time.Duration{0, time.Minute} {
 		inBubble(t, func(t *testing.T) {
@@ -301,5 +194,126 @@ func TestSession_SuccessorStartsEmpty(t *testing.T) {
 		alice := w.dial("r", "alice")
 		w.send("alice", "new")
 		alice.expect("new")
+	})
+}
+
+// A callback that blocks does not keep a dead transport alive, once a write has found it out.
+func TestDrop_WhileOnMessageBlocks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), block)
+		alice := w.dial("r", "alice")
+		session := w.connection("r", "alice")
+		alice.send("hello")
+		alice.drop()
+		w.send("alice", "1")
+		w.send("alice", "2")
+		time.Sleep(5 * time.Second)
+		again := w.dial("r", "alice")
+		again.expect("1 2")
+		if w.connection("r", "alice") != session {
+			t.Error("the session was not resumed")
+		}
+		w.expect("alice:connect")
+		close(release)
+		w.expect("alice:drop(1006) alice:restore")
+	})
+}
+
+func TestDrop_WhileOnConnectBlocks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := newWorld(t, wspulse.WithOnConnect(func(wspulse.Connection) { <-release }))
+		w.dial("r", "alice").drop()
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		if w.connection("r", "alice") != nil {
+			t.Error("alice is still there")
+		}
+		w.expect("")
+		close(release)
+		w.expect("alice:disconnect(1006)")
+	})
+}
+
+// A peer that closes and reads no more has departed within a second, however much is queued for it.
+func TestDrop_CloseByAPeerThatReadsNoMore(t *testing.T) {
+	for range 30 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+			alice := w.dialStalled("r", "alice")
+			for i := range 100 {
+				w.send("alice", fmt.Sprint(i))
+			}
+			w.expect("alice:connect")
+			go alice.close(websocket.CloseNormalClosure)
+			synctest.Wait()
+			go alice.readRaw(len(`{"event":"plug"}`) + 2)
+			time.Sleep(1100 * time.Millisecond)
+			w.expect("alice:drop(nil)")
+		})
+	}
+}
+
+// A callback that returns late has nothing to do with the link that the session has by then.
+func TestDrop_LatePingDoesNotReachTheNextTransport(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		block := wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release })
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithHeartbeat(4*time.Minute, 5*time.Minute),
+			block)
+		alice := w.dialIdle("r", "alice")
+		ping := rawpeer.Frame{First: rawpeer.Fin | rawpeer.OpPing, Payload: "old"}
+		message := rawpeer.Masked(rawpeer.Fin|rawpeer.OpText, `{"event":"x"}`)
+		if _, err := alice.Conn.Write(ping.AppendTo(message)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		alice.drop()
+		w.send("alice", "1")
+		time.Sleep(2 * time.Second)
+		again := w.dialIdle("r", "alice")
+		again.WebSocket.SetPongHandler(func(text string) error {
+			t.Errorf("got pong %q", text)
+			return nil
+		})
+		again.StartReading()
+		close(release)
+		again.expect("1")
+	})
+}
+
+// TLS says good-bye to a peer with a patience of its own, which one that reads nothing does not get.
+func TestDrop_TLSPeerThatReadsNothing(t *testing.T) {
+	const writeWait = 300 * time.Millisecond
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithWriteWait(writeWait))
+		listener := wstest.Listen()
+		secure := &http.Server{Handler: w.server, ErrorLog: log.New(io.Discard, "", 0)}
+		defer secure.Close()
+		go secure.Serve(tls.NewListener(listener, &tls.Config{Certificates: certified.TLS.Certificates}))
+		conn, err := listener.Dial(unbuffered, unbuffered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		client := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+		dialer := websocket.Dialer{NetDialTLSContext: func(context.Context, string, string) (net.Conn, error) {
+			return client, nil
+		}}
+		if _, _, err := dialer.Dial("wss://server/?room=r&id=alice", nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		w.send("alice", "plug")
+		time.Sleep(writeWait)
+		w.expect("alice:connect alice:drop(timeout)")
+		start := time.Now()
+		w.server.Close()
+		w.took(start, 0)
 	})
 }

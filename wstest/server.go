@@ -132,7 +132,8 @@ func WithLocalAddr(addr string) DialOption {
 	return func(c *dialConfig) { c.local = local }
 }
 
-// WithDialer changes anything else of the WebSocket dialer: subprotocols, compression, timeouts.
+// WithDialer changes anything else of the WebSocket dialer: subprotocols, compression, timeouts. NetDialContext is set
+// already, and has to be called by what takes its place: a function that wraps the connection, to count its bytes say.
 func WithDialer(change func(*websocket.Dialer)) DialOption {
 	return func(c *dialConfig) { change(&c.Dialer) }
 }
@@ -161,15 +162,15 @@ func (s *Server) Dial(target string, options ...DialOption) *Client {
 func (s *Server) TryDial(target string, options ...DialOption) (*Client, *http.Response, error) {
 	config := &dialConfig{codec: wspulse.JSONCodec, local: s.Listener.nextAddr()}
 	config.HandshakeTimeout = patience
-	for _, option := range options {
-		option(config)
-	}
 	var conn *Conn
 	config.NetDialContext = func(ctx context.Context, _, _ string) (_ net.Conn, err error) {
 		if conn, err = s.Listener.dial(ctx, config.local, config.up, config.down); err != nil {
 			return nil, err
 		}
 		return conn, nil
+	}
+	for _, option := range options {
+		option(config)
 	}
 	ws, response, err := config.Dialer.Dial("ws://wstest"+target, config.header)
 	if err != nil {

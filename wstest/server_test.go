@@ -1,6 +1,7 @@
 package wstest_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -164,6 +165,25 @@ func TestDial_Options(t *testing.T) {
 		server.Dial("/")
 		if seen.RemoteAddr == first {
 			t.Error("two clients have the same address")
+		}
+	})
+}
+
+// A dialer's connection may be wrapped.
+func TestDial_WithDialerWraps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := wstest.NewServer(t, wspulse.NewServer(fromQuery))
+		var dialed net.Conn
+		alice := server.Dial("/?id=alice", wstest.WithDialer(func(d *websocket.Dialer) {
+			dial := d.NetDialContext
+			d.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				conn, err := dial(ctx, network, addr)
+				dialed = struct{ net.Conn }{conn}
+				return dialed, err
+			}
+		}))
+		if alice.WebSocket.NetConn() != dialed || alice.Conn != dialed.(struct{ net.Conn }).Conn {
+			t.Errorf("the connection is %T over %T", alice.WebSocket.NetConn(), alice.Conn)
 		}
 	})
 }

@@ -24,9 +24,9 @@ func closing() []testCase {
 		fails("reason of 124 bytes", 1002, bye(1000, xs(124))),
 		fails("reason of 65,536 bytes", 1002, bye(1000, xs(65536))),
 		fails("reason cut within a rune", 1007, bye(1000, half+"\xc3")),
-		fails("payload of one byte, 0", 1002, frame{fin | opClose, "\x00"}),
-		fails("payload of one byte, 3", 1002, frame{fin | opClose, "\x03"}),
-		fails("payload of one byte, 255", 1002, frame{fin | opClose, "\xff"}),
+		fails("payload of one byte, 0", 1002, framed(fin|opClose, "\x00")),
+		fails("payload of one byte, 3", 1002, framed(fin|opClose, "\x03")),
+		fails("payload of one byte, 255", 1002, framed(fin|opClose, "\xff")),
 		{name: "after a message", talk: []exchange{send(hello).get(hello), send(bye(1000, ""))}, closes: 1000},
 		{name: "after a ping", talk: []exchange{send(ping("a")).get(pong("a")), send(bye(1000, ""))}, closes: 1000},
 		{name: "in one write with a message", talk: one(send(hello, bye(1000, ""))), may: []frame{hello}, closes: 1000},
@@ -48,13 +48,13 @@ func afterClose() []testCase {
 		answered("then another with the same code", 1000, bye(1000, ""), bye(1000, "")),
 		answered("then another with another code", 3000, bye(3000, ""), bye(4000, "")),
 		answered("then an invalid one", 1000, bye(1000, ""), bye(999, "")),
-		answered("then a broken frame", 1000, bye(1000, ""), text("").with(rsv2)),
+		answered("then a broken frame", 1000, bye(1000, ""), text("").With(rsv2)),
 		answered("then what is no frame", 1000, bye(1000, ""), raw("GET / HTTP/1.1\r\n\r\n")),
 		answered("then half a frame", 1000, bye(1000, ""), raw("\x81")),
 		answered("then 1 MiB", 1000, bye(1000, ""), text(xs(1<<20))),
-		fails("failure, then a message and a ping", 1002, text("").with(rsv1), text("too late"), ping("too late")),
-		fails("failure, then a close frame", 1002, text("").with(rsv1), bye(1000, "")),
-		fails("failure, then another", 1007, text("\xff"), frame{fin | 3, ""}),
+		fails("failure, then a message and a ping", 1002, text("").With(rsv1), text("too late"), ping("too late")),
+		fails("failure, then a close frame", 1002, text("").With(rsv1), bye(1000, "")),
+		fails("failure, then another", 1007, text("\xff"), framed(fin|3, "")),
 		fails("failure, then 1 MiB", 1007, text("\xff"), text(xs(1<<20))),
 	}
 }
@@ -62,7 +62,7 @@ func afterClose() []testCase {
 // withoutClose has streams that end without a close frame (RFC 6455, section 7.1.5).
 func withoutClose() []testCase {
 	hello := text("Hello")
-	long := string(text(xs(300)).appendTo(nil))
+	long := string(text(xs(300)).AppendTo(nil))
 	ends := func(name string, x ...exchange) testCase { return testCase{name: name, talk: x, hangsUp: true} }
 	return []testCase{
 		ends("stream ends at once"),
@@ -71,8 +71,8 @@ func withoutClose() []testCase {
 		ends("stream ends in the length", send(raw(long[:3]))),
 		ends("stream ends in the mask", send(raw(long[:6]))),
 		ends("stream ends in the payload", send(raw(long[:100]))),
-		ends("stream ends in a ping", send(raw(string(ping("Hello").appendTo(nil))[:8]))),
-		ends("stream ends in a close frame", send(raw(string(bye(1000, "").appendTo(nil))[:7]))),
+		ends("stream ends in a ping", send(raw(string(ping("Hello").AppendTo(nil))[:8]))),
+		ends("stream ends in a close frame", send(raw(string(bye(1000, "").AppendTo(nil))[:7]))),
 	}
 }
 
@@ -90,9 +90,9 @@ func closeCodes() (cases []testCase) {
 		0, 1, 100, 999, 1004, 1005, 1006, 1015, 1016, 1099, 1100, 1999, 2000, 2999,
 		5000, 5001, 9999, 32768, 65535,
 	} {
-		wrong := frame{fin | opClose, string([]byte{byte(code >> 8), byte(code)})} // also of 1005
+		wrong := framed(fin|opClose, string([]byte{byte(code >> 8), byte(code)})) // also of 1005
 		cases = append(cases, fails(fmt.Sprintf("%d", code), 1002, wrong),
-			fails(fmt.Sprintf("%d with a reason", code), 1002, frame{wrong.first, wrong.payload + "good-bye"}))
+			fails(fmt.Sprintf("%d with a reason", code), 1002, framed(wrong.First, wrong.Payload+"good-bye")))
 	}
 	return cases
 }

@@ -27,7 +27,7 @@ func packed(m frame, level, block int) frame {
 	if err != nil {
 		panic(err)
 	}
-	for rest := []byte(m.payload); len(rest) > 0; {
+	for rest := []byte(m.Payload); len(rest) > 0; {
 		n := len(rest)
 		if block > 0 {
 			n = min(n, block)
@@ -38,11 +38,11 @@ func packed(m frame, level, block int) frame {
 		}
 	}
 	_ = w.Flush()
-	return deflated(m.first, strings.TrimSuffix(b.String(), emptyBlock))
+	return deflated(m.First, strings.TrimSuffix(b.String(), emptyBlock))
 }
 
 // deflated is a frame that says that its payload is compressed.
-func deflated(first byte, payload string) frame { return frame{first, payload}.with(rsv1) }
+func deflated(first byte, payload string) frame { return framed(first, payload).With(rsv1) }
 
 // final returns s compressed into a block that says that it is the last one (RFC 7692, section 7.2.3.4).
 func final(s string) string {
@@ -57,12 +57,12 @@ func final(s string) string {
 }
 
 // inflated returns the message that was compressed.
-func (f frame) inflated() (frame, error) {
-	if f.control() {
+func inflated(f frame) (frame, error) {
+	if f.IsControl() {
 		return f, errors.New("a compressed control frame")
 	}
-	data, err := io.ReadAll(flate.NewReader(strings.NewReader(f.payload + emptyBlock + "\x01" + emptyBlock)))
-	return frame{f.first &^ rsv1, string(data)}, err
+	data, err := io.ReadAll(flate.NewReader(strings.NewReader(f.Payload + emptyBlock + "\x01" + emptyBlock)))
+	return framed(f.First&^rsv1, string(data)), err
 }
 
 // deflateOffers has offers and their answers.
@@ -115,7 +115,7 @@ func compressed() (cases []testCase) {
 				name := fmt.Sprintf("%s of %d bytes at level %d", kind(m), size, level)
 				whole := packed(m, level, 0)
 				cases = append(cases, echoes(name, m, send(whole)),
-					echoes(name+" in ten frames", m, send(fragments(whole, max(1, len(whole.payload)/9))...)))
+					echoes(name+" in ten frames", m, send(fragments(whole, max(1, len(whole.Payload)/9))...)))
 				if size > 0 && size <= 1024 {
 					cases = append(cases, echoes(name+", byte by byte", m, send(whole).in(1)),
 						echoes(name+" in blocks of 7 bytes", m, send(packed(m, level, 7))),
@@ -142,11 +142,11 @@ func compressed() (cases []testCase) {
 		testCase{name: "compressed and plain messages in turn", talk: one(send(whole, hello, whole, hello).get(hello, hello, hello, hello))},
 		testCase{name: "no context is taken over", talk: []exchange{send(whole).get(hello), send(hi("\xf2\x00\x11\x00\x00"))}, fails: 1007},
 		fails("compressed continuation", 1002, deflated(opText, "\xf2\x48\xcd"), deflated(fin, "\xc9\xc9\x07\x00")),
-		fails("compressed ping", 1002, ping("").with(rsv1)),
-		fails("compressed close frame", 1002, bye(1000, "").with(rsv1)),
-		fails("another reserved bit beside it", 1002, hi("\x00").with(rsv2)),
+		fails("compressed ping", 1002, ping("").With(rsv1)),
+		fails("compressed close frame", 1002, bye(1000, "").With(rsv1)),
+		fails("another reserved bit beside it", 1002, hi("\x00").With(rsv2)),
 		fails("garbage", 1007, hi("\xff\xff\xff")),
-		fails("plain text that says it is compressed", 1007, hello.with(rsv1)),
+		fails("plain text that says it is compressed", 1007, hello.With(rsv1)),
 		fails("a message that is cut", 1007, hi("\xf2\x48\xcd")),
 		fails("garbage behind a final block", 1007, hi(final("Hello")+"\xff\xff")),
 		fails("text that is not UTF-8 once it is inflated", 1007, packed(text("Hello\xff"), flate.BestSpeed, 0)),

@@ -127,7 +127,7 @@ func (c testCase) run(t *testing.T, w *world) {
 	case c.closes != 0:
 		p.expectClose(c.closes, c.may)
 	case c.hangsUp:
-		p.expectEnd()
+		p.ExpectEnd()
 	default:
 		p.expectHealth(e.opcode)
 	}

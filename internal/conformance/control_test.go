@@ -10,7 +10,7 @@ func control() []testCase {
 	var answers []frame
 	for i := range 10 {
 		f := ping(fmt.Sprint("ping ", i))
-		inARow, answers = append(inARow, f), append(answers, pong(f.payload))
+		inARow, answers = append(inARow, f), append(answers, pong(f.Payload))
 	}
 	var each []exchange
 	for size := range 126 {
@@ -20,7 +20,7 @@ func control() []testCase {
 	var some []frame
 	for i := range 1000 {
 		f := ping(fmt.Sprint(i))
-		flood, some = append(flood, f), append(some, pong(f.payload))
+		flood, some = append(flood, f), append(some, pong(f.Payload))
 	}
 	cases := []testCase{
 		{name: "ping of any bytes", talk: one(send(ping(anyBytes)).get(pong(anyBytes)))},
@@ -48,9 +48,9 @@ func control() []testCase {
 	for _, size := range []int{0, 1, 124, 125} {
 		f := ping(xs(size))
 		cases = append(cases,
-			testCase{name: fmt.Sprintf("ping of %d bytes", size), talk: one(send(f).get(pong(f.payload)))},
-			testCase{name: fmt.Sprintf("ping of %d bytes, byte by byte", size), talk: one(send(f).get(pong(f.payload)).in(1))},
-			testCase{name: fmt.Sprintf("pong of %d bytes", size), talk: one(send(pong(f.payload)))})
+			testCase{name: fmt.Sprintf("ping of %d bytes", size), talk: one(send(f).get(pong(f.Payload)))},
+			testCase{name: fmt.Sprintf("ping of %d bytes, byte by byte", size), talk: one(send(f).get(pong(f.Payload)).in(1))},
+			testCase{name: fmt.Sprintf("pong of %d bytes", size), talk: one(send(pong(f.Payload)))})
 	}
 	for _, size := range []int{126, 127, 65535, 65536} {
 		cases = append(cases,

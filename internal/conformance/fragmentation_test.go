@@ -7,12 +7,12 @@ import (
 
 // fragments cuts a message into frames of size bytes; the last may be shorter.
 func fragments(m frame, size int) (parts []sendable) {
-	first, rest := m.without(fin).first, m.payload
+	first, rest := m.Without(fin).First, m.Payload
 	for ; len(rest) > size; first = opContinuation {
-		parts = append(parts, frame{first, rest[:size]})
+		parts = append(parts, framed(first, rest[:size]))
 		rest = rest[size:]
 	}
-	return append(parts, frame{fin | first, rest})
+	return append(parts, framed(fin|first, rest))
 }
 
 // empties returns n empty frames in the middle of a message.
@@ -73,7 +73,7 @@ func emptyFrames() []testCase {
 		echo("two empty frames", "", begin(""), finish("")),
 		echo("three empty frames", "", begin(""), more(""), finish("")),
 		echo("payload between empty frames", "Hello", begin(""), more("Hello"), finish("")),
-		echoes("empty frames of a binary message", blob(""), send(blob("").without(fin), finish(""))),
+		echoes("empty frames of a binary message", blob(""), send(blob("").Without(fin), finish(""))),
 		echo("64 empty frames", "ab", joined(parts(begin("a")), empties(64), parts(finish("b")))...),
 		echo("64 empty frames with the first", "b", joined(parts(begin("")), empties(63), parts(finish("b")))...),
 		echo("64 empty frames with the last", "a", joined(parts(begin("a")), empties(63), parts(finish("")))...),
@@ -109,9 +109,9 @@ func brokenFragments() []testCase {
 			send(begin("Hel"), finish("lo")).get(hello), send(finish("!"))}, fails: 1002},
 		{name: "continuation in one write with a message", talk: one(send(hello, more("!"))), may: []frame{hello}, fails: 1002},
 		fails("text within a text", 1002, begin("Hel"), hello),
-		fails("text within a binary message", 1002, blob("Hel").without(fin), hello),
+		fails("text within a binary message", 1002, blob("Hel").Without(fin), hello),
 		fails("binary message within a text", 1002, begin("Hel"), blob("lo")),
-		fails("binary message within a binary message", 1002, blob("Hel").without(fin), blob("lo")),
+		fails("binary message within a binary message", 1002, blob("Hel").Without(fin), blob("lo")),
 		fails("first fragment within a message", 1002, begin("Hel"), begin("lo"), finish("!")),
 		fails("empty text within a message", 1002, begin(""), text("")),
 		fails("text after three fragments", 1002, begin("H"), more("e"), more("l"), hello),
@@ -121,7 +121,7 @@ func brokenFragments() []testCase {
 	for name, f := range map[string]frame{
 		"ping": ping("Hel"), "pong": pong("Hel"), "close frame": bye(1000, "Hel"), "empty ping": ping(""),
 	} {
-		f = f.without(fin)
+		f = f.Without(fin)
 		cases = append(cases,
 			fails("fragmented "+name, 1002, f, finish("lo")),
 			fails("fragmented "+name+" without its rest", 1002, f),

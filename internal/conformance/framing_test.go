@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"strings"
+
+	"github.com/wspulse/server/internal/rawpeer"
 )
 
 // xs is a payload.
@@ -12,7 +14,7 @@ func xs(n int) string { return strings.Repeat("x", n) }
 
 // kind names a message.
 func kind(m frame) string {
-	if m.first&opBinary != 0 {
+	if m.First&opBinary != 0 {
 		return "binary"
 	}
 	return "text"
@@ -20,7 +22,7 @@ func kind(m frame) string {
 
 // echoes is the case of a message that comes in some form, and is answered by itself.
 func echoes(name string, m frame, x exchange) testCase {
-	return testCase{name: name, binary: m.first&opBinary != 0, talk: one(x.get(m))}
+	return testCase{name: name, binary: m.First&opBinary != 0, talk: one(x.get(m))}
 }
 
 // fails is the case of something that ends the connection with a code.
@@ -108,15 +110,15 @@ func overflows() (cases []testCase) {
 
 // keyed is a frame of less than 126 bytes with that masking key.
 func keyed(key [4]byte, f frame) raw {
-	p := append([]byte{f.first, 0x80 | byte(len(f.payload))}, key[:]...)
-	for i := range len(f.payload) {
-		p = append(p, f.payload[i]^key[i%4])
+	p := append([]byte{f.First, 0x80 | byte(len(f.Payload))}, key[:]...)
+	for i := range len(f.Payload) {
+		p = append(p, f.Payload[i]^key[i%4])
 	}
 	return raw(p)
 }
 
 // bare is a frame without a mask.
-func bare(f frame) raw { return raw(header(f.first, 0, len(f.payload))) + raw(f.payload) }
+func bare(f frame) raw { return raw(rawpeer.Unmasked(f.First, f.Payload)) }
 
 func masking() []testCase {
 	hello := text("Hello")
@@ -148,23 +150,23 @@ func reservedBits() (cases []testCase) {
 	hello := text("Hello")
 	for _, bits := range []byte{rsv1, rsv2, rsv3, rsv1 | rsv2, rsv1 | rsv3, rsv2 | rsv3, rsv1 | rsv2 | rsv3} {
 		name := fmt.Sprintf("RSV %03b, ", bits>>4)
-		cases = append(cases, fails(name+"text", 1002, hello.with(bits)), fails(name+"ping", 1002, ping("").with(bits)),
-			fails(name+"continuation", 1002, begin("Hel"), finish("lo").with(bits)))
+		cases = append(cases, fails(name+"text", 1002, hello.With(bits)), fails(name+"ping", 1002, ping("").With(bits)),
+			fails(name+"continuation", 1002, begin("Hel"), finish("lo").With(bits)))
 	}
 	for _, bits := range []byte{rsv1, rsv2, rsv3} {
 		name := fmt.Sprintf("RSV %03b, ", bits>>4)
 		cases = append(cases,
-			fails(name+"empty text", 1002, text("").with(bits)),
-			fails(name+"binary", 1002, blob("Hello").with(bits)),
-			fails(name+"first fragment", 1002, begin("Hel").with(bits)),
-			fails(name+"middle fragment", 1002, begin("Hel"), more("l").with(bits)),
-			fails(name+"pong", 1002, pong("").with(bits)),
-			fails(name+"close", 1002, bye(1000, "").with(bits)),
-			fails(name+"ping within a message", 1002, begin("Hel"), ping("").with(bits)),
-			testCase{name: name + "byte by byte", talk: one(send(hello.with(bits)).in(1)), fails: 1002},
+			fails(name+"empty text", 1002, text("").With(bits)),
+			fails(name+"binary", 1002, blob("Hello").With(bits)),
+			fails(name+"first fragment", 1002, begin("Hel").With(bits)),
+			fails(name+"middle fragment", 1002, begin("Hel"), more("l").With(bits)),
+			fails(name+"pong", 1002, pong("").With(bits)),
+			fails(name+"close", 1002, bye(1000, "").With(bits)),
+			fails(name+"ping within a message", 1002, begin("Hel"), ping("").With(bits)),
+			testCase{name: name + "byte by byte", talk: one(send(hello.With(bits)).in(1)), fails: 1002},
 			testCase{name: name + "after good traffic", talk: []exchange{
-				send(hello, ping("a")).get(hello, pong("a")), send(hello.with(bits))}, fails: 1002},
-			testCase{name: name + "behind a message, before a ping", talk: one(send(hello, hello.with(bits), ping("a"))),
+				send(hello, ping("a")).get(hello, pong("a")), send(hello.With(bits))}, fails: 1002},
+			testCase{name: name + "behind a message, before a ping", talk: one(send(hello, hello.With(bits), ping("a"))),
 				may: []frame{hello}, fails: 1002})
 	}
 	return cases
@@ -174,11 +176,11 @@ func reservedOpcodes() (cases []testCase) {
 	hello := text("Hello")
 	for _, opcode := range []byte{3, 4, 5, 6, 7, 11, 12, 13, 14, 15} {
 		name := fmt.Sprintf("opcode %d, ", opcode)
-		f := frame{fin | opcode, "Hello"}
+		f := framed(fin|opcode, "Hello")
 		cases = append(cases,
-			fails(name+"empty", 1002, frame{fin | opcode, ""}),
+			fails(name+"empty", 1002, framed(fin|opcode, "")),
 			fails(name+"with a payload", 1002, f),
-			fails(name+"not final", 1002, frame{opcode, "Hel"}, finish("lo")),
+			fails(name+"not final", 1002, framed(opcode, "Hel"), finish("lo")),
 			fails(name+"within a message", 1002, begin("Hel"), f, finish("lo")),
 			testCase{name: name + "after a message", talk: []exchange{send(hello).get(hello), send(f)}, fails: 1002},
 			testCase{name: name + "behind a message, before a ping", talk: one(send(hello, f, ping("a"))),

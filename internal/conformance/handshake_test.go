@@ -66,12 +66,12 @@ func refusesFirst(name, request, status string) testCase {
 
 // open sends a request and reads the answer. It says whether a WebSocket has opened.
 func (p *peer) open(o *opening) bool {
-	p.t.Helper()
+	p.T.Helper()
 	p.write(o.chop, append([]sendable{raw(o.request)}, o.early...)...)
 	request, _ := http.ReadRequest(bufio.NewReader(strings.NewReader(o.request))) // nil where it is no HTTP
-	response, err := http.ReadResponse(p.in, request)
+	response, err := http.ReadResponse(p.In, request)
 	if err != nil {
-		p.t.Fatalf("no response: %v", err)
+		p.T.Fatalf("no response: %v", err)
 	}
 	line := response.Proto + " " + response.Status
 	if o.status == "" {
@@ -82,13 +82,13 @@ func (p *peer) open(o *opening) bool {
 	_, _ = io.Copy(io.Discard, response.Body)
 	_ = response.Body.Close()
 	if !strings.HasPrefix(line, o.status) {
-		p.t.Errorf("the status line is %q, want %q", line, o.status)
+		p.T.Errorf("the status line is %q, want %q", line, o.status)
 	}
 	if told := response.Header.Get("Sec-WebSocket-Version"); o.tells && told != "13" { // RFC 6455, section 4.4
-		p.t.Errorf("the server says that it speaks version %q", told)
+		p.T.Errorf("the server says that it speaks version %q", told)
 	}
 	if o.ends {
-		p.expectEnd()
+		p.ExpectEnd()
 	} else if p.open(&opening{request: ordinary}) {
 		p.expectHealth(opText)
 	}
@@ -97,9 +97,9 @@ func (p *peer) open(o *opening) bool {
 
 // checkAccepted compares an answer with RFC 6455, section 4.2.2. The server speaks no subprotocol.
 func (p *peer) checkAccepted(line string, got http.Header, key, extensions string) {
-	p.t.Helper()
+	p.T.Helper()
 	if want := "HTTP/1.1 101 Switching Protocols"; line != want {
-		p.t.Fatalf("the status line is %q, want %q", line, want)
+		p.T.Fatalf("the status line is %q, want %q", line, want)
 	}
 	sum := sha1.Sum([]byte(key + acceptGUID))
 	want := http.Header{
@@ -109,7 +109,7 @@ func (p *peer) checkAccepted(line string, got http.Header, key, extensions strin
 		want["Sec-Websocket-Extensions"] = []string{extensions}
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		p.t.Errorf("the answer has the header %v, want %v", got, want)
+		p.T.Errorf("the answer has the header %v, want %v", got, want)
 	}
 }
 
@@ -263,7 +263,7 @@ func requests() []testCase {
 		accepts("origin null", plus("Origin: null\r\n")),
 		accepts("lines that end with LF", strings.ReplaceAll(ordinary, "\r\n", "\n")), // RFC 9112, section 2.2 lets it
 		refuses("body", plus("Content-Length: 5\r\n")+"hello"),
-		refuses("body that looks like a frame", plus("Content-Length: 11\r\n")+string(text("hello").appendTo(nil))),
+		refuses("body that looks like a frame", plus("Content-Length: 11\r\n")+string(text("hello").AppendTo(nil))),
 		refuses("body in chunks", plus("Transfer-Encoding: chunked\r\n")+"5\r\nhello\r\n0\r\n\r\n"),
 		refusesFirst("no Host", instead(host, ""), badRequest),
 		refusesFirst("two Hosts", instead(host, host+host), badRequest),
@@ -291,11 +291,11 @@ func early() []testCase {
 	}
 	chopped := after("a message, byte by byte", []frame{text("Hello")}, text("Hello"))
 	chopped.opening.chop = 1
-	cut := after("half a frame", nil, raw(text("Hello").appendTo(nil)[:7]))
-	cut.talk = one(send(raw(text("Hello").appendTo(nil)[7:])).get(text("Hello")))
+	cut := after("half a frame", nil, raw(text("Hello").AppendTo(nil)[:7]))
+	cut.talk = one(send(raw(text("Hello").AppendTo(nil)[7:])).get(text("Hello")))
 	half := after("half a message", nil, begin("Hel"))
 	half.talk = one(send(finish("lo")).get(text("Hello")))
-	broken := after("a broken frame", nil, text("").with(rsv1))
+	broken := after("a broken frame", nil, text("").With(rsv1))
 	broken.fails = 1002
 	closes := after("a close frame", nil, bye(3000, ""))
 	closes.closes = 3000

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 )
 
 // The largest payloads, made once. The unit of the text has 16 bytes.
@@ -48,7 +49,7 @@ func sizes() (cases []testCase) {
 	return append(cases,
 		echoes("text of 1024 KiB in writes of 997 bytes", m, send(m).in(997)),
 		echoes("text of 1024 KiB in frames of 4096 bytes in writes of 997", m, send(fragments(m, 4096)...).in(997)),
-		echoes("text of 64 KiB in writes of 64 bytes", text(m.payload[:64*kib]), send(text(m.payload[:64*kib])).in(64)),
+		echoes("text of 64 KiB in writes of 64 bytes", text(m.Payload[:64*kib]), send(text(m.Payload[:64*kib])).in(64)),
 		testCase{name: "four texts of 1024 KiB in one write", talk: one(send(m, m, m, m).get(m, m, m, m))},
 		testCase{name: "pings between the frames of 1024 KiB", talk: one(send(joined(fragments(m, 300*kib)[:2], parts(ping("a")),
 			fragments(m, 300*kib)[2:3], parts(ping("b")), fragments(m, 300*kib)[3:])...).get(pong("a"), pong("b"), m))})
@@ -56,7 +57,7 @@ func sizes() (cases []testCase) {
 
 // announced is the beginning of a frame of size bytes.
 func announced(first byte, size int, payload string) raw {
-	return raw(header(first, 0x80, size)) + "\x00\x00\x00\x00" + raw(payload)
+	return raw(rawpeer.Header(first, 0x80, size)) + "\x00\x00\x00\x00" + raw(payload)
 }
 
 // largeMessages sets the limit of oversized.
@@ -64,15 +65,15 @@ var largeMessages = []wspulse.ServerOption{wspulse.WithMaxMessageSize(mib)}
 
 func oversized() []testCase {
 	full := blob(largeBinary()[:mib])
-	pieces := fragments(full.without(fin), 64*kib)
-	pieces[len(pieces)-1] = more(full.payload[mib-64*kib:])
+	pieces := fragments(full.Without(fin), 64*kib)
+	pieces[len(pieces)-1] = more(full.Payload[mib-64*kib:])
 	return []testCase{
 		fails("announced", 1009, announced(fin|opBinary, mib+1, "")),
 		fails("announced, as a text that is not UTF-8", 1009, announced(fin|opText, mib+1, "\xff")),
-		fails("announced, and 256 KiB of it", 1009, announced(fin|opBinary, mib+1, full.payload[:256*kib])),
+		fails("announced, and 256 KiB of it", 1009, announced(fin|opBinary, mib+1, full.Payload[:256*kib])),
 		fails("announced by the first fragment", 1009, announced(opBinary, mib+1, "")),
-		fails("announced by the second fragment", 1009, blob("a").without(fin), announced(fin, mib, "")),
-		fails("a byte more", 1009, blob(full.payload+"a")),
+		fails("announced by the second fragment", 1009, blob("a").Without(fin), announced(fin, mib, "")),
+		fails("a byte more", 1009, blob(full.Payload+"a")),
 		fails("a byte behind fragments of 64 KiB", 1009, joined(pieces, parts(finish("a")))...),
 		echoes("nothing behind fragments of 64 KiB", full, send(joined(pieces, parts(finish("")))...)),
 		echoes("as large as the limit", full, send(full)),

@@ -123,7 +123,7 @@ func failFast() (cases []testCase) {
 		"FF": "\xff", "surrogate": "\xed\xa0", "over U+10FFFF": "\xf4\x90", "over four bytes": "\xf8", "overlong": "\xe0\x80",
 		"lone continuation": "\x80", "rune cut by a letter": "\xe6a",
 	} {
-		large := text("水" + s + xs(9000)).appendTo(nil)
+		large := text("水" + s + xs(9000)).AppendTo(nil)
 		cases = append(cases,
 			fails(name+", in the first of several frames", 1007, begin("水"+s)),
 			fails(name+", in the second of several frames", 1007, begin("水"), more(s)),

@@ -121,9 +121,9 @@ func (e *endpoint) check(t *testing.T, w *world) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.said++
-	word := frame{fin | e.opcode, fmt.Sprint("neighbour ", e.said)}
+	word := framed(fin|e.opcode, fmt.Sprint("neighbour ", e.said))
 	neighbour := *e.neighbour
-	neighbour.t = t // whose failures are those of this case
+	neighbour.T = t // whose failures are those of this case
 	neighbour.extend()
 	neighbour.write(0, word)
 	neighbour.expect([]frame{word})
@@ -139,7 +139,7 @@ func (w *world) empty(t *testing.T) {
 		e.neighbour.extend()
 		e.neighbour.write(0, bye(1000, ""))
 		e.neighbour.expectClose(1000, nil)
-		_ = e.neighbour.conn.Close()
+		_ = e.neighbour.Conn.Close()
 		eventually(t, func() bool { return len(e.server.GetConnections(room)) == 0 }, func() string {
 			return fmt.Sprintf("%d sessions left in %s", len(e.server.GetConnections(room)), e.path)
 		})

@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 import (
 	"crypto/sha1" // RFC 6455, section 4.2.2
@@ -10,17 +10,18 @@ import (
 	"strings"
 )
 
-// What follows reads RFC 6455 a second time, slowly, for the fuzz targets to compare with. It shares nothing with the library.
+// What follows reads RFC 6455 a second time, slowly, for the fuzz targets to compare with. It shares nothing with the
+// library.
 
-// understood is what a client has said with the bytes that it sent after the opening handshake, up to its close frame or
-// its first fault.
+// understood is what a client has said with the bytes that it sent after the opening handshake, up to its close frame
+// or its first fault.
 type understood struct {
 	messages, pings []string
 	closes          bool  // by a close frame that is in order
 	codes           []int // of which one is that of the close frame that has to come; 0 stands for none
 }
 
-// ending returns how what OnDisconnect gets begins, by the harness's names, when a close frame with that code has come.
+// ending returns how what OnDisconnect gets begins, by the words of name, when a close frame with that code has come.
 func (u understood) ending(code int) string {
 	switch {
 	case u.closes && (code == 1000 || code == 1001 || code == 1005):
@@ -165,8 +166,8 @@ func (r *slowReader) data(opcode byte, final bool, data []byte) {
 	}
 }
 
-// closeCode returns the code at the beginning of a close frame's payload, or 0 if it is none that may be sent: RFC 6455, section
-// 7.4, with the codes that have been registered since.
+// closeCode returns the code at the beginning of a close frame's payload, or 0 if it is none that may be sent: RFC
+// 6455, section 7.4, with the codes that have been registered since.
 func closeCode(payload string) int {
 	if len(payload) < 2 {
 		return 0
@@ -217,8 +218,8 @@ func isUTF8(p []byte) (whole, possible bool) {
 	return true, true
 }
 
-// isOpening says whether a request is an opening handshake, one number of the list in RFC 6455, section 4.2.1 after the other. The
-// second, the Host header, is what net/http asks of every request.
+// isOpening says whether a request is an opening handshake, one number of the list in RFC 6455, section 4.2.1 after the
+// other. The second, the Host header, is what net/http asks of every request.
 func isOpening(r *http.Request) bool {
 	named := func(header, token string) (found bool) {
 		for _, value := range r.Header.Values(header) {

@@ -1,13 +1,30 @@
-package wspulse_test
+package modeltest
 
 import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/wspulse/server/internal/rawpeer"
 )
 
-// streamSeeds returns what clients may send after the opening handshake: one for each class of what is right and of what is
-// wrong.
+// The names of rawpeer, shorter: the tables are full of them.
+const (
+	finText     = rawpeer.Fin | rawpeer.OpText
+	finBinary   = rawpeer.Fin | rawpeer.OpBinary
+	finClose    = rawpeer.Fin | rawpeer.OpClose
+	finPing     = rawpeer.Fin | rawpeer.OpPing
+	finPong     = rawpeer.Fin | rawpeer.OpPong
+	fragText    = rawpeer.OpText
+	fragPing    = rawpeer.OpPing
+	continuing  = rawpeer.OpContinuation
+	reservedBit = rawpeer.RSV1
+)
+
+var masked, unmasked = rawpeer.Masked, rawpeer.Unmasked
+
+// streamSeeds returns what clients may send after the opening handshake: one for each class of what is right and of
+// what is wrong.
 func streamSeeds() [][]byte {
 	all := slices.Concat[[]byte]
 	long := strings.Repeat("x", 200)
@@ -23,7 +40,8 @@ func streamSeeds() [][]byte {
 		all(masked(fragText, "in "), masked(continuing, "three "), masked(0x80, "pieces")),
 		all(masked(fragText, "with a "), masked(finPing, "ping"), masked(finPong, ""), masked(0x80, "inside")),
 		all(masked(0x02, long), masked(continuing, ""), masked(0x80, long)),
-		all(masked(fragText, long), masked(0x80, long), masked(fragText, "short"), masked(0x80, "er"), masked(fragText, "\xff"), masked(0x80, "")),
+		all(masked(fragText, long), masked(0x80, long), masked(fragText, "short"), masked(0x80, "er"),
+			masked(fragText, "\xff"), masked(0x80, "")),
 		masked(finText, "\x00\x7f\u0080\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"),
 		all(masked(fragText, "\xf0\x9f"), masked(continuing, "\x8c"), masked(0x80, "\x8a")),
 		// Pings, pongs, closing.
@@ -75,16 +93,17 @@ func streamSeeds() [][]byte {
 	}
 }
 
-// upgradeSeeds returns what may come instead of an upgrade request: one for each class of what is right and of what is wrong.
+// upgradeSeeds returns what may come instead of an upgrade request: one for each class of what is right and of what is
+// wrong.
 func upgradeSeeds() []string {
 	seeds := []string{
-		upgradeRequest,
-		upgradeRequest + string(masked(finText, `{"event":"early"}`)),
-		upgradeRequest + string(masked(finClose, "\x03\xe8")),
-		upgradeRequest + "GET / HTTP/1.1\r\nHost: server\r\n\r\n",
-		upgradeRequest[:len(upgradeRequest)-2],
-		strings.ReplaceAll(upgradeRequest, "\r", ""),
-		strings.ToLower(upgradeRequest[:60]) + upgradeRequest[60:],
+		rawpeer.Opening,
+		rawpeer.Opening + string(masked(finText, `{"event":"early"}`)),
+		rawpeer.Opening + string(masked(finClose, "\x03\xe8")),
+		rawpeer.Opening + "GET / HTTP/1.1\r\nHost: server\r\n\r\n",
+		rawpeer.Opening[:len(rawpeer.Opening)-2],
+		strings.ReplaceAll(rawpeer.Opening, "\r", ""),
+		strings.ToLower(rawpeer.Opening[:60]) + rawpeer.Opening[60:],
 		"", "\r\n", "GET", "hello\r\n\r\n", "\x16\x03\x01\x02\x00\x01",
 		"GET / HTTP/1.1\r\nHost: server\r\n\r\n",
 		"POST / HTTP/1.1\r\nHost: server\r\nContent-Length: 2\r\n\r\n{}",
@@ -93,29 +112,43 @@ func upgradeSeeds() []string {
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	}
 	for _, change := range [][2]string{
-		{"GET", "POST"}, {"GET", "HEAD"}, {"GET", "get"}, {"GET /", "GET http://server/"}, {"GET /?room=r&id=mallory", "GET *"},
+		{"GET", "POST"}, {"GET", "HEAD"}, {"GET", "get"}, {"GET /", "GET http://server/"},
+		{"GET /?room=r&id=mallory", "GET *"},
 		{"GET /", "CONNECT server:80"}, {"?room", "?\x00"}, {"?room", "?%zz"},
 		{"HTTP/1.1", "HTTP/1.0"}, {"HTTP/1.1", "HTTP/1.2"}, {"HTTP/1.1", "HTTP/2.0"}, {"HTTP/1.1", "HTTP/x"},
-		{"Host: server\r\n", ""}, {"Host: server", "Host:"}, {"Host: server", "Host: server\r\nHost: server"}, {"Host: server", "Host: a b"},
-		{"Connection: Upgrade\r\n", ""}, {"Connection: Upgrade", "Connection: keep-alive, UPGRADE"}, {"Connection: Upgrade", "Connection: upgraded"},
-		{"Connection: Upgrade", "Connection: keep-alive\r\nConnection: ,upgrade ,"}, {"Connection: Upgrade", "Connection: close, upgrade"},
-		{"Upgrade: websocket\r\n", ""}, {"Upgrade: websocket", "Upgrade: h2c"}, {"Upgrade: websocket", "upgrade:\tWebSocket\t"},
-		{"Upgrade: websocket", "Upgrade: h2c,websocket"}, {"Upgrade: websocket", "Upgrade: websocket/13"}, {"Upgrade: websocket", "Upgrade: web\r\n socket"},
-		{"Version: 13\r\n", "Version: 8\r\n"}, {"Version: 13", "Version: 13, 8"}, {"Version: 13", "Version: 13\r\nSec-WebSocket-Version: 13"},
+		{"Host: server\r\n", ""}, {"Host: server", "Host:"}, {"Host: server", "Host: server\r\nHost: server"},
+		{"Host: server", "Host: a b"},
+		{"Connection: Upgrade\r\n", ""}, {"Connection: Upgrade", "Connection: keep-alive, UPGRADE"},
+		{"Connection: Upgrade", "Connection: upgraded"},
+		{"Connection: Upgrade", "Connection: keep-alive\r\nConnection: ,upgrade ,"},
+		{"Connection: Upgrade", "Connection: close, upgrade"},
+		{"Upgrade: websocket\r\n", ""}, {"Upgrade: websocket", "Upgrade: h2c"},
+		{"Upgrade: websocket", "upgrade:\tWebSocket\t"},
+		{"Upgrade: websocket", "Upgrade: h2c,websocket"}, {"Upgrade: websocket", "Upgrade: websocket/13"},
+		{"Upgrade: websocket", "Upgrade: web\r\n socket"},
+		{"Version: 13\r\n", "Version: 8\r\n"}, {"Version: 13", "Version: 13, 8"},
+		{"Version: 13", "Version: 13\r\nSec-WebSocket-Version: 13"},
 		{"Sec-WebSocket-Version: 13\r\n", ""}, {"Version: 13", "Version: 013"},
-		{"AAAAAAAAAAAAAAAAAAAAAA==", ""}, {"AAAAAAAAAAAAAAAAAAAAAA==", "AAAA"}, {"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAA="},
-		{"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAB=="}, {"AAAAAAAAAAAAAAAAAAAAAA==", "!!!!!!!!!!!!!!!!!!!!!!=="},
-		{"Key: AAAAAAAAAAAAAAAAAAAAAA==", "Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", ""}, {"AAAAAAAAAAAAAAAAAAAAAA==", "AAAA"},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAAA="},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", "AAAAAAAAAAAAAAAAAAAAAB=="},
+		{"AAAAAAAAAAAAAAAAAAAAAA==", "!!!!!!!!!!!!!!!!!!!!!!=="},
+		{"Key: AAAAAAAAAAAAAAAAAAAAAA==",
+			"Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="},
 		{"Host: server", "Host: server\r\nContent-Length: 2"}, {"Host: server", "Host: server\r\nContent-Length: 0"},
-		{"Host: server", "Host: server\r\nTransfer-Encoding: chunked"}, {"Host: server", "Host: server\r\nContent-Length: -1"},
+		{"Host: server", "Host: server\r\nTransfer-Encoding: chunked"},
+		{"Host: server", "Host: server\r\nContent-Length: -1"},
 		{"Host: server", "Host: server\r\nExpect: 100-continue"}, {"Host: server", "Host: server\r\nExpect: nothing"},
-		{"Host: server", "Host: server\r\nOrigin: null"}, {"Host: server", "Host: server\r\nSec-WebSocket-Extensions: permessage-deflate; ="},
-		{"Host: server", "Host: server\r\nSec-WebSocket-Protocol:  ,, chat"}, {"Host: server", "Host: server\r\nnonsense"},
-		{"Host: server", "Host: server\r\nX: \x00"}, {"Host: server", "Host: server\r\n: x"}, {"Host: server", " Host: server"},
+		{"Host: server", "Host: server\r\nOrigin: null"},
+		{"Host: server", "Host: server\r\nSec-WebSocket-Extensions: permessage-deflate; ="},
+		{"Host: server", "Host: server\r\nSec-WebSocket-Protocol:  ,, chat"},
+		{"Host: server", "Host: server\r\nnonsense"},
+		{"Host: server", "Host: server\r\nX: \x00"}, {"Host: server", "Host: server\r\n: x"},
+		{"Host: server", " Host: server"},
 		{"Host: server", "Host: server\r\n" + strings.Repeat("X: y\r\n", 200) + "Y: z"},
 		{"Host: server", "Host: server\r\nX: " + strings.Repeat(" ", 8000)},
 	} {
-		seeds = append(seeds, strings.Replace(upgradeRequest, change[0], change[1], 1))
+		seeds = append(seeds, strings.Replace(rawpeer.Opening, change[0], change[1], 1))
 	}
 	return seeds
 }

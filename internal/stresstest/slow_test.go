@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"bufio"
@@ -69,7 +69,8 @@ func TestSlowClient(t *testing.T) {
 	}
 	blocked := time.Since(time.Unix(0, slow.lastWrite.Load()))
 	if !isNetTimeout(err) || blocked < writeWait-writeWait/16 || blocked > 2*writeWait {
-		t.Errorf("the slow client died of %v, %v after the last write; want a timeout after %v", err, blocked, writeWait)
+		t.Errorf("the slow client died of %v, %v after the last write; want a timeout after %v", err, blocked,
+			writeWait)
 	}
 	eventually(t, "all frames are queued", func() bool { return slow.broadcasts.Load() == int64(sent) })
 	t.Logf("%d frames, of which the slow client lost %d", sent-healthy, slow.dropped.Load())
@@ -173,8 +174,8 @@ func (l *listener) listen(n int) {
 	}
 }
 
-// check says whether the listener has heard all frames, in order, and in the slow phase as soon as in the healthy one, a
-// slack apart.
+// check says whether the listener has heard all frames, in order, and in the slow phase as soon as in the healthy one,
+// a slack apart.
 func (l *listener) check(t *testing.T, name string, sent, healthy int, slack time.Duration) {
 	t.Helper()
 	if !websocket.IsCloseError(l.err, websocket.CloseGoingAway) || len(l.heard) != sent {

@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 // modelStories are inputs for FuzzModel that are worth telling.
 func modelStories() (inputs [][]byte) {
@@ -48,7 +48,8 @@ func modelStories() (inputs [][]byte) {
 		doSend, dave, 0, doClose, first, 0, doBroadcast, lobby, atOnce, doSend, alice, atOnce, doBroadcast, lobby, atOnce,
 		doCloseServer, 0, broken, doSend, alice, 0, doKick, alice, 0, doBroadcast, lobby, 0, doConnect, alice, lobby,
 		doReadOn, second, 0, doCloseServer, 0, broken, doPass, 0, 1)
-	// The same while broadcasts wait for the hub: several times, for it is left to chance which of the two the hub sees first.
+	// The same while broadcasts wait for the hub: several times, for it is left to chance which of the two the hub sees
+	// first.
 	for buffer := byte(3); buffer <= 8; buffer++ {
 		add(config(window60, buffer, writeWait2, beat60),
 			doConnect, alice, lobby, doBroadcast, lobby, atOnce|holdUp, doBroadcast, lobby, atOnce, doCloseServer, 0, broken)

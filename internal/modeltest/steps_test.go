@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 import (
 	"fmt"
@@ -29,7 +29,8 @@ const (
 )
 
 // modelMore is what numbers from modelSteps on stand for: life rather than death.
-var modelMore = []byte{doConnect, doConnect, doSend, doSend, doSend, doSendOn, doBroadcast, doBroadcast, doBroadcast, doSay,
+var modelMore = []byte{doConnect, doConnect, doSend, doSend, doSend, doSendOn, doBroadcast, doBroadcast, doBroadcast,
+	doSay,
 	doStall, doStall, doReadOn, doPass}
 
 // What b says of calls.
@@ -116,7 +117,8 @@ func (r *modelTrial) frame(b byte) (f wspulse.Frame, number string) {
 func (r *modelTrial) send(a, b byte) {
 	f, number := r.frame(b)
 	id := modelIDs[a%4]
-	r.called(fmt.Sprintf("Server.Send %q to %s", number, id), r.sent(r.w.server.Send(id, f)), r.m.serverSend(id, number))
+	r.called(fmt.Sprintf("Server.Send %q to %s", number, id), r.sent(r.w.server.Send(id, f)),
+		r.m.serverSend(id, number))
 }
 
 // session returns one of the last eight sessions, on both sides.
@@ -141,7 +143,8 @@ func (r *modelTrial) sendOn(a, b byte) {
 func (r *modelTrial) broadcast(a, b byte) {
 	f, number := r.frame(b)
 	room := modelRooms[a%2]
-	r.called(fmt.Sprintf("Broadcast %q in the %s", number, room), verdict(r.w.server.Broadcast(room, f)), r.m.broadcast(room, number))
+	r.called(fmt.Sprintf("Broadcast %q in the %s", number, room), verdict(r.w.server.Broadcast(room, f)),
+		r.m.broadcast(room, number))
 }
 
 func (r *modelTrial) closeSession(a, _ byte) {

@@ -1,4 +1,4 @@
-package wspulse_test
+package modeltest
 
 import (
 	"errors"
@@ -17,8 +17,8 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-// FuzzModel does what the input says, with a server and with the model of the contract, and compares all there is to see:
-// errors, callbacks, metrics, members, and what each client reads.
+// FuzzModel does what the input says, with a server and with the model of the contract, and compares all there is to
+// see: errors, callbacks, metrics, members, and what each client reads.
 func FuzzModel(f *testing.F) {
 	for _, input := range modelStories() {
 		f.Add(input)
@@ -31,7 +31,8 @@ func TestModel_Random(t *testing.T) {
 	const inputs, length = 120, 4 + 3*modelMaxSteps
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), byte(seed >> 32)})
+	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24),
+		byte(seed >> 32)})
 	for i := 0; i < inputs && !t.Failed(); i++ {
 		input := make([]byte, length)
 		random.Read(input)
@@ -120,7 +121,7 @@ func newModelTrial(t *testing.T, input []byte) *modelTrial {
 		}
 		r.letHubGo()
 		for _, c := range r.clients {
-			c.conn.Close()
+			c.Drop()
 		}
 	})
 	return r

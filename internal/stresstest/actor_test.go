@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"errors"
@@ -143,7 +143,8 @@ func (a *actor) frame(to string) wspulse.Frame {
 		size = 16 << 10
 	}
 	payload := `"` + strings.Repeat("x", size) + `"`
-	return wspulse.Frame{ID: fmt.Sprintf("%d/%d/%d", a.g, a.sent+1, a.streams[to]+1), Event: to, Payload: []byte(payload)}
+	return wspulse.Frame{ID: fmt.Sprintf("%d/%d/%d", a.g, a.sent+1, a.streams[to]+1), Event: to,
+		Payload: []byte(payload)}
 }
 
 func (a *actor) send() {

@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"errors"
@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
 )
 
 // An abuseWorld is a server with one healthy peer, "neighbour", which must not notice anything.
@@ -35,7 +36,7 @@ func newAbuseWorld(t *testing.T, options ...wspulse.ServerOption) *abuseWorld {
 	w := &abuseWorld{logs: logs, left: make(chan error, 1)}
 	w.netWorld = newNetWorld(t, append([]wspulse.ServerOption{
 		wspulse.WithLogger(zap.New(core)),
-		anyOrigin,
+		wspulse.WithCheckOrigin(func(*http.Request) bool { return true }), // the default, without its warning
 		wspulse.WithMalformedLimit(0),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
 			if c.ID() == "mallory" {
@@ -123,9 +124,11 @@ func TestAbuse_CloseCode(t *testing.T) {
 		sends []byte
 		code  int
 	}{
-		"oversized message":             {masked(finText, strings.Repeat("x", 513)), 1009},
-		"oversized by fragments":        {frames(masked(fragText, strings.Repeat("x", 300)), masked(0x80, strings.Repeat("x", 300))), 1009},
-		"oversized, 2^62 bytes":         {append([]byte{finBinary, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0}, 1, 2, 3, 4), 1009},
+		"oversized message": {masked(finText, strings.Repeat("x", 513)), 1009},
+		"oversized by fragments": {
+			frames(masked(fragText, strings.Repeat("x", 300)), masked(0x80, strings.Repeat("x", 300))), 1009,
+		},
+		"oversized, 2^62 bytes":         {[]byte{finBinary, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, 1009},
 		"reserved bit":                  {masked(finText|reservedBit, "{}"), 1002},
 		"reserved opcode":               {masked(0x83, "{}"), 1002},
 		"reserved control opcode":       {masked(0x8B, ""), 1002},
@@ -142,8 +145,8 @@ func TestAbuse_CloseCode(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newAbuseWorld(t)
 			mallory := dialRaw(t, w.netWorld)
-			mallory.write(tc.sends)
-			mallory.expectClose(tc.code)
+			mallory.Write(tc.sends)
+			mallory.ExpectClose(tc.code)
 			if err := <-w.left; err == nil {
 				t.Error("OnDisconnect got no error")
 			}
@@ -177,8 +180,8 @@ func TestAbuse_Truncated(t *testing.T) {
 			t.Run(cut+", then "+name, func(t *testing.T) {
 				w := newAbuseWorld(t, wspulse.WithHeartbeat(100*time.Millisecond, 400*time.Millisecond))
 				mallory := dialRaw(t, w.netWorld)
-				mallory.write(whole[:n])
-				tc.then(mallory.conn)
+				mallory.Write(whole[:n])
+				tc.then(mallory.Conn.(*net.TCPConn))
 				select {
 				case err := <-w.left:
 					if err == nil {
@@ -194,7 +197,7 @@ func TestAbuse_Truncated(t *testing.T) {
 				if name != "RST" {
 					var err error
 					for err == nil {
-						_, _, err = mallory.next()
+						_, err = mallory.Next()
 					}
 					if !errors.Is(err, io.EOF) {
 						t.Errorf("peer read %v", err)
@@ -205,32 +208,21 @@ func TestAbuse_Truncated(t *testing.T) {
 	}
 }
 
-// The cause is the pong that did not come, also when a write is under way to the peer that does not read.
-func TestAbuse_PongTimeoutDuringWrite(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond), wspulse.WithWriteWait(30*time.Second))
-		w.dialIdle("r", "alice")
-		time.Sleep(4500*time.Millisecond - 1)
-		w.expect("alice:connect")
-		time.Sleep(1)
-		w.expect("alice:disconnect(timeout)")
-	})
-}
-
 // Messages that the codec refuses are dropped, and the connection lives. A thousand of them are a few log lines.
 func TestAbuse_MalformedMessages(t *testing.T) {
 	w := newAbuseWorld(t)
 	mallory := dialRaw(t, w.netWorld)
-	bad := []string{"", "hello", "null", "[]", `"text"`, "{", `{"event":1}`, `{"payload":}`, `{"event":"a"}{`, "secret-payload"}
+	bad := []string{"", "hello", "null", "[]", `"text"`, "{", `{"event":1}`, `{"payload":}`, `{"event":"a"}{`,
+		"secret-payload"}
 	start := time.Now()
 	for range 100 {
 		for _, text := range bad {
-			mallory.write(masked(finText, text))
-			mallory.write(masked(finBinary, text+"\xff"))
+			mallory.Write(masked(finText, text))
+			mallory.Write(masked(finBinary, text+"\xff"))
 		}
 	}
-	mallory.write(masked(finText, `{"event":"good"}`))
-	mallory.expectFrame(finText, `{"event":"good"}`)
+	mallory.Write(masked(finText, `{"event":"good"}`))
+	mallory.Expect(finText, `{"event":"good"}`)
 	w.expectLog(zapcore.WarnLevel, "wspulse: malformed message dropped", "error:")
 	if n, most := w.warnings(), 2+int(time.Since(start)/time.Second); n > most {
 		t.Errorf("%d log lines, want %d at the most", n, most)
@@ -247,7 +239,7 @@ func TestAbuse_MalformedMessages(t *testing.T) {
 
 // A request that is no upgrade answers 400.
 func TestAbuse_BrokenUpgrade(t *testing.T) {
-	replace := func(old, by string) string { return strings.Replace(upgradeRequest, old, by, 1) }
+	replace := func(old, by string) string { return strings.Replace(rawpeer.Opening, old, by, 1) }
 	for name, tc := range map[string]struct {
 		request string
 		logged  bool // net/http answers the others
@@ -273,8 +265,8 @@ func TestAbuse_BrokenUpgrade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newAbuseWorld(t)
 			p := connectRaw(t, w.netWorld)
-			p.write([]byte(tc.request))
-			if status := p.status(); status != http.StatusBadRequest {
+			p.Write([]byte(tc.request))
+			if status := p.Status(); status != http.StatusBadRequest {
 				t.Errorf("status %d", status)
 			}
 			if tc.logged {
@@ -291,11 +283,11 @@ func TestAbuse_BrokenUpgrade(t *testing.T) {
 func TestAbuse_FrameBeforeHandshakeEnds(t *testing.T) {
 	w := newAbuseWorld(t)
 	mallory := connectRaw(t, w.netWorld)
-	mallory.write([]byte(upgradeRequest + string(masked(finText, `{"event":"early"}`))))
-	if status := mallory.status(); status != http.StatusSwitchingProtocols {
+	mallory.Write([]byte(rawpeer.Opening + string(masked(finText, `{"event":"early"}`))))
+	if status := mallory.Status(); status != http.StatusSwitchingProtocols {
 		t.Fatalf("status %d", status)
 	}
-	mallory.expectFrame(finText, `{"event":"early"}`)
+	mallory.Expect(finText, `{"event":"early"}`)
 }
 
 // A thousand refused upgrades are a few log lines.
@@ -304,8 +296,8 @@ func TestAbuse_FloodOfBrokenUpgrades(t *testing.T) {
 	start := time.Now()
 	p := connectRaw(t, w.netWorld)
 	for range 1000 {
-		p.write([]byte("GET / HTTP/1.1\r\nHost: server\r\n\r\n"))
-		if status := p.status(); status != http.StatusBadRequest {
+		p.Write([]byte("GET / HTTP/1.1\r\nHost: server\r\n\r\n"))
+		if status := p.Status(); status != http.StatusBadRequest {
 			t.Fatalf("status %d", status)
 		}
 	}
@@ -318,22 +310,22 @@ func TestAbuse_FloodOfBrokenUpgrades(t *testing.T) {
 func TestAbuse_SlowHandshake(t *testing.T) {
 	w := newAbuseWorld(t)
 	slow, stuck := connectRaw(t, w.netWorld), connectRaw(t, w.netWorld)
-	stuck.write([]byte(upgradeRequest[:len(upgradeRequest)/2]))
+	stuck.Write([]byte(rawpeer.Opening[:len(rawpeer.Opening)/2]))
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for i := range len(upgradeRequest) {
+	for i := range len(rawpeer.Opening) {
 		<-tick.C
-		slow.write([]byte(upgradeRequest[i : i+1]))
+		slow.Write([]byte(rawpeer.Opening[i : i+1]))
 	}
-	if status := slow.status(); status != http.StatusSwitchingProtocols {
+	if status := slow.Status(); status != http.StatusSwitchingProtocols {
 		t.Fatalf("status %d", status)
 	}
-	slow.write(masked(finText, `{"event":"at last"}`))
-	slow.expectFrame(finText, `{"event":"at last"}`)
-	slow.write(masked(finClose, ""))
-	first, payload, err := slow.next()
-	if first != finClose || payload != "" || err != nil {
-		t.Errorf("answer to a close without status: %#x %q %v", first, payload, err)
+	slow.Write(masked(finText, `{"event":"at last"}`))
+	slow.Expect(finText, `{"event":"at last"}`)
+	slow.Write(masked(finClose, ""))
+	answer, err := slow.Next()
+	if answer != rawpeer.Close(rawpeer.NoStatus, "") || err != nil {
+		t.Errorf("answer to a close without status: %v %v", answer, err)
 	}
 }
 
@@ -354,11 +346,11 @@ func TestAbuse_FloodOfPings(t *testing.T) {
 	for n := range flood {
 		chunk = append(chunk, masked(finPing, ping(n))...)
 		if len(chunk) > 60<<10 || n == flood-1 {
-			mallory.write(chunk)
+			mallory.Write(chunk)
 			chunk = chunk[:0]
 		}
 	}
-	mallory.write(masked(finText, `{"event":"over"}`))
+	mallory.Write(masked(finText, `{"event":"over"}`))
 	eventually(t, "all has been read", func() bool { return w.heard.Load() == 1 })
 	if after := heap(); after > before+2<<20 {
 		t.Errorf("%d KiB kept for %d KiB of pings", (after-before)>>10, flood*size>>10)
@@ -366,21 +358,21 @@ func TestAbuse_FloodOfPings(t *testing.T) {
 	w.neighbourIsWell()
 	pongs, last, over := 0, "", false
 	for last != ping(flood-1) || !over {
-		first, payload, err := mallory.next()
+		got, err := mallory.Next()
 		if err != nil {
 			t.Fatalf("%d pongs, the last %q, then %v", pongs, strings.TrimLeft(last, "0"), err)
 		}
-		over = over || first == finText && payload == `{"event":"over"}`
-		if first == finPong {
-			if payload <= last {
-				t.Fatalf("pong %q after %q", payload, last)
+		over = over || got.First == finText && got.Payload == `{"event":"over"}`
+		if got.First == finPong {
+			if got.Payload <= last {
+				t.Fatalf("pong %q after %q", got.Payload, last)
 			}
-			pongs, last = pongs+1, payload
+			pongs, last = pongs+1, got.Payload
 		}
 	}
 	t.Logf("%d of %d pings answered", pongs, flood)
-	mallory.write(masked(finText, `{"event":"still here"}`))
-	mallory.expectFrame(finText, `{"event":"still here"}`)
+	mallory.Write(masked(finText, `{"event":"still here"}`))
+	mallory.Expect(finText, `{"event":"still here"}`)
 	if n := w.warnings(); n > 0 {
 		t.Errorf("%d warnings about a peer that broke no rule", n)
 	}

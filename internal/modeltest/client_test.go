@@ -1,27 +1,24 @@
-package wspulse_test
+package modeltest
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
 	"strings"
-	"sync"
 	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
 )
+
+// nothing is a client that reads nothing: what the server writes does not come through.
+var nothing = wstest.Faults{Window: wstest.Unbuffered, BlackHole: true}
 
 // A modelClient is a client as it really is, beside the model's.
 type modelClient struct {
-	link *modelLink
-	ws   *websocket.Conn
-	conn *valve
+	*wstest.Client // whose reading is listen's
+	link           *modelLink
 }
 
 func (r *modelTrial) clientStep(c *modelClient, op, b byte) {
@@ -31,7 +28,7 @@ func (r *modelTrial) clientStep(c *modelClient, op, b byte) {
 	case doStall:
 		if c.link.reading {
 			r.tell("%s reads no more", c.link.name)
-			c.conn.shut()
+			c.Conn.Downstream(nothing)
 			c.link.reading = false
 		}
 	case doReadOn:
@@ -62,13 +59,7 @@ func (r *modelTrial) pick(a byte) *modelClient {
 }
 
 func (r *modelTrial) connect(id, room string, reading bool) {
-	conn := &valve{open: make(chan struct{})}
-	conn.reopen()
-	dialer := websocket.Dialer{NetDialContext: func(context.Context, string, string) (_ net.Conn, err error) {
-		conn.Conn, err = r.w.web.Listener.Dial(unbuffered, unbuffered)
-		return conn, err
-	}}
-	ws, response, err := dialer.Dial("ws://server/?room="+room+"&id="+id, nil)
+	client, response, err := r.w.connect(room, id)
 	got := "nil"
 	if err != nil {
 		got = "no answer"
@@ -84,10 +75,10 @@ func (r *modelTrial) connect(id, room string, reading bool) {
 	if s := link.session; len(r.joined) < r.m.opened {
 		r.joined = append(r.joined, s)
 	}
-	c := &modelClient{link: link, ws: ws, conn: conn}
+	c := &modelClient{client, link}
 	r.clients = append(r.clients, c)
 	if !reading {
-		conn.shut()
+		c.Conn.Downstream(nothing)
 	}
 	go r.listen(c)
 }
@@ -96,13 +87,13 @@ func (r *modelTrial) connect(id, room string, reading bool) {
 func (r *modelTrial) listen(c *modelClient) {
 	for {
 		var f wspulse.Frame
-		_, data, err := c.ws.ReadMessage()
+		_, data, err := c.WebSocket.ReadMessage()
 		if err == nil {
 			f, err = wspulse.JSONCodec.Decode(data)
 		}
 		if err != nil {
 			r.note(c.link.name, "%s", farewell(err))
-			c.ws.Close()
+			c.WebSocket.Close()
 			return
 		}
 		r.note(c.link.name, "%s", f.Event)
@@ -122,7 +113,7 @@ func (r *modelTrial) say(c *modelClient, word string) {
 	if word != "malformed" {
 		data, _ = wspulse.JSONCodec.Encode(wspulse.Frame{Event: word, ID: number})
 	}
-	if err := c.ws.WriteMessage(websocket.TextMessage, data); err != nil {
+	if err := c.WebSocket.WriteMessage(websocket.TextMessage, data); err != nil {
 		r.t.Errorf("%s: %v", c.link.name, err)
 	}
 	r.m.say(c.link, word, number)
@@ -133,12 +124,12 @@ func (r *modelTrial) readOn(c *modelClient) {
 		return
 	}
 	r.tell("%s reads on", c.link.name)
-	c.conn.reopen()
+	c.Conn.Downstream(unbuffered)
 	r.m.readOn(c.link)
 }
 
-// attentive makes a client read, which is about to make the server hang up, and says whether its session is still there.
-// How long the server waits for one that does not read is not for the model to know.
+// attentive makes a client read, which is about to make the server hang up, and says whether its session is still
+// there. How long the server waits for one that does not read is not for the model to know.
 func (r *modelTrial) attentive(c *modelClient) bool {
 	r.readOn(c)
 	synctest.Wait()
@@ -148,10 +139,12 @@ func (r *modelTrial) attentive(c *modelClient) bool {
 func (r *modelTrial) drop(c *modelClient, bytes int) {
 	bytes = min(bytes, len(c.link.hand)*modelFrameBytes)
 	r.tell("%s reads %d bytes and is cut off", c.link.name, bytes)
-	for _, f := range c.conn.steal(bytes) {
-		r.note(c.link.name, "%s", f)
+	if bytes > 0 {
+		c.Conn.Downstream(wstest.Faults{Window: wstest.Unbuffered,
+			Throttle: wstest.Rate{Bytes: bytes, Every: time.Hour}})
+		synctest.Wait()
 	}
-	c.conn.Close()
+	c.Drop()
 	r.m.drop(c.link, bytes)
 }
 
@@ -160,7 +153,8 @@ func (r *modelTrial) sayGoodbye(c *modelClient, code int) {
 		return
 	}
 	r.tell("%s closes with %d", c.link.name, code)
-	if err := c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Time{}); err != nil {
+	if err := c.WebSocket.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""),
+		time.Time{}); err != nil {
 		r.t.Errorf("%s: %v", c.link.name, err)
 	}
 	word := "nil"
@@ -176,86 +170,16 @@ func (r *modelTrial) fault(c *modelClient, tooLarge bool) {
 	}
 	if tooLarge {
 		r.tell("%s sends too much", c.link.name)
-		if err := c.ws.WriteMessage(websocket.TextMessage, []byte(strings.Repeat("x", 513))); err != nil {
+		if err := c.WebSocket.WriteMessage(websocket.TextMessage, []byte(strings.Repeat("x", 513))); err != nil {
 			r.t.Errorf("%s: %v", c.link.name, err)
 		}
 		r.m.hangUp(c.link, "too-large", `close 1009 ""`)
 		return
 	}
 	r.tell("%s breaks the protocol", c.link.name)
-	c.conn.SetWriteDeadline(time.Time{}) // that of the last pong has passed
-	if _, err := c.conn.Write(masked(0x83, "")); err != nil {
+	c.Conn.SetWriteDeadline(time.Time{}) // that of the last pong has passed
+	if _, err := c.Conn.Write(masked(0x83, "")); err != nil {
 		r.t.Errorf("%s: %v", c.link.name, err)
 	}
 	r.m.hangUp(c.link, "", "close 1002")
-}
-
-// A valve is a connection whose reading can be stopped, even a Read that has begun.
-type valve struct {
-	net.Conn
-	mu   sync.Mutex
-	open chan struct{} // closed while reading is on
-}
-
-func (v *valve) gate() chan struct{} {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.open
-}
-
-func (v *valve) Read(p []byte) (int, error) {
-	for {
-		<-v.gate()
-		n, err := v.Conn.Read(p)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-	}
-}
-
-// shut must not be called while it is shut.
-func (v *valve) shut() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.open = make(chan struct{})
-	v.Conn.SetReadDeadline(time.Now())
-}
-
-func (v *valve) reopen() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	select {
-	case <-v.open:
-		return
-	default:
-	}
-	if v.Conn != nil {
-		v.Conn.SetReadDeadline(time.Time{})
-	}
-	close(v.open)
-}
-
-// steal reads n bytes past a shut valve, and returns the frames that are whole.
-func (v *valve) steal(n int) (events []string) {
-	if n == 0 {
-		return nil
-	}
-	v.Conn.SetReadDeadline(time.Time{})
-	data := make([]byte, n)
-	io.ReadFull(v.Conn, data)
-	for ; len(data) >= modelFrameBytes; data = data[modelFrameBytes:] {
-		f, err := wspulse.JSONCodec.Decode(data[2:modelFrameBytes])
-		if err != nil {
-			return append(events, err.Error())
-		}
-		events = append(events, f.Event)
-	}
-	return events
-}
-
-// Close wakes a Read, too.
-func (v *valve) Close() error {
-	err := v.Conn.Close()
-	v.reopen()
-	return err
 }

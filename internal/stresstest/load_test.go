@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"errors"
@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,23 +17,6 @@ import (
 )
 
 const crowdSize = 5000
-
-// needFiles makes sure that the process may open n files.
-func needFiles(t *testing.T, n uint64) {
-	t.Helper()
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if limit.Cur >= n {
-		return
-	}
-	limit.Cur = n
-	limit.Max = max(limit.Max, n)
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatalf("this test needs %d open files (ulimit -n): %v", n, err)
-	}
-}
 
 // forEach runs fn for 0 to n-1 on 64 goroutines, and returns the errors.
 func forEach(n int, fn func(i int) error) error {
@@ -151,7 +133,8 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 	const rounds, buffer = 32, 16
 	t.Run("fan-out", func(t *testing.T) {
 		tally := &loadTally{}
-		w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(buffer))
+		w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithResumeWindow(time.Hour),
+			wspulse.WithSendBufferSize(buffer))
 		if err := forEach(crowdSize, func(i int) error {
 			ws, err := w.tryDial("r", strconv.Itoa(i))
 			if err == nil {
@@ -188,9 +171,9 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 	})
 }
 
-// expectNoAllocation broadcasts and waits until done has counted every recipient, in phases: one to warm up, and more to
-// measure until one has allocated nothing. Pools may grow in a phase, or be emptied by a collection; what is allocated for
-// each recipient would show in every one.
+// expectNoAllocation broadcasts and waits until done has counted every recipient, in phases: one to warm up, and more
+// to measure until one has allocated nothing. Pools may grow in a phase, or be emptied by a collection; what is
+// allocated for each recipient would show in every one.
 func expectNoAllocation(t *testing.T, w *netWorld, rounds int, done *atomic.Int64) (phases int) {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -203,7 +186,8 @@ func expectNoAllocation(t *testing.T, w *netWorld, rounds int, done *atomic.Int6
 				t.Fatal(err)
 			}
 		}
-		eventually(t, "every member has got it", func() bool { return done.Load() == int64((phases+1)*rounds*crowdSize) })
+		eventually(t, "every member has got it",
+			func() bool { return done.Load() == int64((phases+1)*rounds*crowdSize) })
 		runtime.ReadMemStats(&after)
 		each = float64(after.Mallocs-before.Mallocs) / float64(rounds*crowdSize)
 		t.Logf("%.5f allocations for each recipient", each)

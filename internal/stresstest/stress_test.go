@@ -1,4 +1,4 @@
-package wspulse_test
+package stresstest
 
 import (
 	"errors"
@@ -96,7 +96,8 @@ func TestStress_SendsDuringClose(t *testing.T) {
 		senders.Wait()
 		accepted.Add(tally.fannedOut.Load())
 		if out := tally.sent.Load() + tally.dropped.Load(); accepted.Load() != out {
-			t.Fatalf("accepted %d, sent %d + dropped %d = %d", accepted.Load(), tally.sent.Load(), tally.dropped.Load(), out)
+			t.Fatalf("accepted %d, sent %d + dropped %d = %d", accepted.Load(), tally.sent.Load(), tally.dropped.Load(),
+				out)
 		}
 	}
 }

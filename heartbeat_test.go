@@ -1,0 +1,157 @@
+package wspulse_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	wspulse "github.com/wspulse/server"
+)
+
+func TestHeartbeat_PingsEveryPingPeriod(t *testing.T) {
+	for _, window := range []time.Duration{0, time.Minute} {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithHeartbeat(7*time.Second, 20*time.Second), wspulse.WithResumeWindow(window))
+			alice := w.dialIdle("r", "alice")
+			start := time.Now()
+			pong := alice.WebSocket.PingHandler()
+			alice.WebSocket.SetPingHandler(func(payload string) error {
+				alice.got.add("%v", time.Since(start))
+				return pong(payload)
+			})
+			alice.StartReading()
+			time.Sleep(36 * time.Second)
+			alice.expect("7s 14s 21s 28s 35s")
+			w.expect("alice:connect")
+		})
+	}
+}
+
+func TestHeartbeat_PeerThatAnswersNoPingIsDead(t *testing.T) {
+	for _, answers := range []int{0, 3} {
+		inBubble(t, func(t *testing.T) {
+			m := &recorder{}
+			w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithMetrics(m))
+			alice := w.dialIdle("r", "alice")
+			left, pong := answers, alice.WebSocket.PingHandler()
+			alice.WebSocket.SetPingHandler(func(payload string) error {
+				if left--; left < 0 {
+					return nil
+				}
+				return pong(payload)
+			})
+			alice.StartReading()
+			start := time.Now()
+			<-w.connection("r", "alice").Done()
+			w.took(start, time.Duration(answers+1)*10*time.Second+25*time.Second) // from the first ping without an answer
+			w.expect("alice:connect alice:disconnect(timeout)")
+			if got := m.take(); !strings.Contains(got, "timeout(r,alice)") || strings.Count(got, "timeout") != 1 {
+				t.Errorf("hooks %q", got)
+			}
+		})
+	}
+}
+
+// Bytes that come in are life, whatever they are. A peer is dead when nothing has come for pongWait after a ping.
+func TestHeartbeat_MessagesKeepAPeerAlive(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithOnMessage(nil))
+		alice := w.dialIdle("r", "alice")
+		alice.mute()
+		alice.StartReading()
+		for range 124 {
+			time.Sleep(time.Second)
+			alice.send("busy")
+		}
+		start := time.Now()
+		<-w.connection("r", "alice").Done()
+		w.took(start, 6*time.Second+25*time.Second)
+	})
+}
+
+// pongLater answers pings when the server reads, as a peer behind a socket buffer does.
+func (p *peer) pongLater() {
+	p.WebSocket.SetPingHandler(func(payload string) error {
+		go p.WebSocket.WriteControl(websocket.PongMessage, []byte(payload), time.Time{})
+		return nil
+	})
+}
+
+func TestHeartbeat_SlowOnMessageDoesNotKillAPeerThatAnswers(t *testing.T) {
+	for _, busy := range []time.Duration{50 * time.Second, 3 * time.Second, 100 * time.Microsecond} {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 12*time.Second), wspulse.WithSendBufferSize(4096),
+				wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
+					time.Sleep(busy)
+					c.Send(f)
+				}))
+			alice := w.dialIdle("r", "alice")
+			alice.pongLater()
+			alice.StartReading()
+			for i := range 40 {
+				alice.send(fmt.Sprint(i))
+			}
+			time.Sleep(40*busy + time.Minute)
+			w.expect("alice:connect")
+			alice.expect(seq(0, 39))
+		})
+	}
+}
+
+// While OnMessage runs, somebody reads all the same.
+func TestHeartbeat_SlowOnMessageDoesNotKeepADeadPeer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second),
+			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { time.Sleep(40 * time.Second) }))
+		alice := w.dialIdle("r", "alice")
+		alice.mute()
+		alice.StartReading()
+		start := time.Now()
+		alice.send("hello")
+		<-w.connection("r", "alice").Done()
+		w.took(start, 35*time.Second)
+		time.Sleep(time.Minute) // the callback returns
+	})
+}
+
+// The cause is the pong that did not come, also when a write is under way to the peer that does not read.
+func TestAbuse_PongTimeoutDuringWrite(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond),
+			wspulse.WithWriteWait(30*time.Second))
+		w.dialIdle("r", "alice")
+		time.Sleep(4500*time.Millisecond - 1)
+		w.expect("alice:connect")
+		time.Sleep(1)
+		w.expect("alice:disconnect(timeout)")
+	})
+}
+
+func TestPing_IsAnswered(t *testing.T) {
+	for name, onMessage := range map[string]func(wspulse.Connection, wspulse.Frame){
+		"OnMessage":  func(wspulse.Connection, wspulse.Frame) {},
+		"no handler": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, wspulse.WithOnMessage(onMessage))
+				alice := w.dialIdle("r", "alice")
+				alice.WebSocket.SetPongHandler(func(payload string) error {
+					alice.got.add("%s", payload)
+					return nil
+				})
+				for i := range 10 { // all of them before the first answer is read
+					if err := alice.WebSocket.WriteControl(websocket.PingMessage, fmt.Append(nil, i),
+						time.Time{}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				alice.StartReading()
+				alice.expect(seq(0, 9))
+			})
+		})
+	}
+}

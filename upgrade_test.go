@@ -1,0 +1,196 @@
+package wspulse_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
+)
+
+// newUpgrade returns a request that would become a WebSocket if its ResponseWriter could be hijacked.
+func newUpgrade(query string) *http.Request {
+	r := httptest.NewRequest("GET", "http://server/"+query, nil)
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", "websocket")
+	r.Header.Set("Sec-WebSocket-Version", "13")
+	r.Header.Set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+	return r
+}
+
+func TestUpgrade_Refusals(t *testing.T) {
+	without := func(header string) func(*http.Request) { return func(r *http.Request) { r.Header.Del(header) } }
+	for name, tc := range map[string]struct {
+		query   string
+		change  func(r *http.Request)
+		status  int
+		closed  bool
+		refuses bool // CheckOrigin
+	}{
+		"ConnectFunc refuses":             {query: "?refuse", status: 401},
+		"ConnectFunc refuses, no upgrade": {query: "?refuse", change: without("Upgrade"), status: 401},
+		"ConnectFunc refuses, closed":     {query: "?refuse", status: 401, closed: true},
+		"ConnectFunc panics":              {query: "?panic", status: 500},
+		"origin refused":                  {refuses: true, status: 403},
+		"no Connection header":            {change: without("Connection"), status: 400},
+		"no Upgrade header":               {change: without("Upgrade"), status: 400},
+		"no key":                          {change: without("Sec-WebSocket-Key"), status: 400},
+		"no version":                      {change: without("Sec-WebSocket-Version"), status: 400},
+		"closed":                          {closed: true, status: 503},
+		"not a GET":                       {change: func(r *http.Request) { r.Method = "POST" }, status: 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, wspulse.WithCheckOrigin(func(*http.Request) bool { return !tc.refuses }))
+				if tc.closed {
+					w.server.Close()
+				}
+				r, answer := newUpgrade(tc.query), httptest.NewRecorder()
+				if tc.change != nil {
+					tc.change(r)
+				}
+				w.server.ServeHTTP(answer, r)
+				if answer.Code != tc.status {
+					t.Errorf("status %d, want %d", answer.Code, tc.status)
+				}
+				if body := answer.Body.String(); strings.TrimSpace(body) != http.StatusText(tc.status) {
+					t.Errorf("the body reveals %q", body)
+				}
+				w.expect("")
+			})
+		})
+	}
+}
+
+func TestUpgrade_ConnectFuncRunsFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var calls journal
+		server := wspulse.NewServer(func(*http.Request) (string, string, error) {
+			calls.add("connect")
+			return "", "", nil
+		}, wspulse.WithCheckOrigin(func(*http.Request) bool {
+			calls.add("origin")
+			return false
+		}))
+		defer server.Close()
+		server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		if got := calls.take(); got != "connect origin" {
+			t.Errorf("calls: %s", got)
+		}
+	})
+}
+
+func TestUpgrade_PanicInConnectFuncIsLoggedWithItsStack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		w := newWorld(t, wspulse.WithLogger(zap.New(core)))
+		if _, response, _ := w.upgrade("?panic", nil); response.StatusCode != 500 {
+			t.Errorf("status %s", response.Status)
+		}
+		if logs.Len() != 1 || !strings.Contains(logs.All()[0].ContextMap()["stack"].(string), "fromQuery") {
+			t.Errorf("logged %v", logs.All())
+		}
+		w.dial("r", "alice")
+		w.expect("alice:connect")
+	})
+}
+
+func TestUpgrade_EveryOriginIsAcceptedByDefault(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		alice, _, err := w.upgrade("?room=r&id=alice", http.Header{"Origin": {"https://elsewhere.example"}})
+		w.must(err)
+		w.expect("alice:connect")
+		alice.Drop()
+	})
+}
+
+// wrapper is the ResponseWriter of a middleware.
+type wrapper struct{ http.ResponseWriter }
+
+func (w wrapper) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func TestUpgrade_BehindMiddleware(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		front := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.server.ServeHTTP(wrapper{rw}, r) })
+		w.web = wstest.NewServer(t, front,
+			func(h *http.Server) { h.ReadTimeout, h.WriteTimeout = 5*time.Second, 5*time.Second })
+		alice := w.dial("r", "alice")
+		time.Sleep(time.Hour) // the http.Server's timeouts are not the session's
+		w.send("alice", "hello")
+		alice.expect("hello")
+		w.server.Close()
+	})
+}
+
+func TestUpgrade_EmptyConnectionIDBecomesAUUID(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.dial("r", "")
+		w.dial("r", "")
+		sessions := w.server.GetConnections("r")
+		if len(sessions) != 2 {
+			t.Fatalf("%d sessions", len(sessions))
+		}
+		uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+		for _, c := range sessions {
+			if !uuid.MatchString(c.ID()) {
+				t.Errorf("ID %q is not a random UUID", c.ID())
+			}
+		}
+		if sessions[0].ID() == sessions[1].ID() {
+			t.Error("two sessions have the same ID")
+		}
+	})
+}
+
+// recordUpgrade hands an upgrade request to a server, over a ResponseWriter that does not give its connection away.
+func recordUpgrade(server wspulse.Server) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, "/?room=r&id=alice", nil)
+	for key, value := range map[string]string{
+		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+	} {
+		r.Header.Set(key, value)
+	}
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, r)
+	return w
+}
+
+// A ResponseWriter that does not give its connection away, such as that of HTTP/2, answers 500.
+func TestUpgrade_WithoutHijacker(t *testing.T) {
+	server := wspulse.NewServer(fromQuery)
+	defer server.Close()
+	if w := recordUpgrade(server); w.Code != http.StatusInternalServerError || len(server.GetConnections("r")) != 0 {
+		t.Errorf("status %d, %d members", w.Code, len(server.GetConnections("r")))
+	}
+}
+
+// A session keeps its IDs, not the request that they were parts of.
+func TestSession_KeepsNothingOfTheRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var roomID, connectionID string
+		w := &world{t: t, events: &journal{}}
+		w.server = wspulse.NewServer(func(r *http.Request) (string, string, error) {
+			var err error
+			roomID, connectionID, err = fromQuery(r)
+			return roomID, connectionID, err
+		}, anyOrigin)
+		w.web = wstest.NewServer(t, w.server)
+		w.dial("room", "alice")
+		alice := w.connection("room", "alice")
+		if unsafe.StringData(alice.ID()) == unsafe.StringData(connectionID) ||
+			unsafe.StringData(alice.RoomID()) == unsafe.StringData(roomID) {
+			t.Error("the session's IDs are parts of the request")
+		}
+	})
+}
