@@ -145,6 +145,7 @@ func TestConnectionLimit(t *testing.T) {
 			t.Errorf("key panics: %v", err)
 		}
 		w.must(w.server.Kick("a1"))
+		synctest.Wait() // its OnDisconnect has returned
 		w.dial("r", "a3&user=a")
 		w.refused("?room=r&id=a4&user=a", 429)
 	})

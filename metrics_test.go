@@ -206,7 +206,7 @@ func TestMetrics_GoroutineOfEachHook(t *testing.T) {
 		w.broadcast("r", "all")
 		synctest.Wait()
 		w.send("alice", "one")
-		time.Sleep(31 * time.Second) // until the peer is given up
+		time.Sleep(41 * time.Second) // until the peer is given up
 		w.send("alice", "1")
 		w.server.Send("alice", ev("2")) // is refused
 		if n := len(m.hooks["readPump"]); n != 1 {
