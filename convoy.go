@@ -1,11 +1,5 @@
 package wspulse
 
-import (
-	"io"
-
-	"github.com/wspulse/server/internal/wire"
-)
-
 // convoySize is how many write pumps a fan-out starts on one goroutine.
 const convoySize = 16
 
@@ -14,8 +8,7 @@ const convoySize = 16
 type convoy struct {
 	hub   *hub
 	links []*link
-	at    int // the one whose pump runs
-	eager wire.Eager
+	at    int    // the one whose pump runs
 	start func() // run, so that starting it allocates nothing
 }
 
@@ -34,7 +27,7 @@ func (c *convoy) add(l *link) *convoy {
 	if l == nil {
 		return c
 	}
-	if l.deflate { // compressing may take its time
+	if l.deflate || !l.socket.Eager() { // compressing may take its time, and a socket that can't say what it takes at once is waited for
 		l.start()
 		return c
 	}
@@ -78,26 +71,3 @@ func (c *convoy) passOn() {
 }
 
 func (c *convoy) last() bool { return c == nil || c.at == len(c.links)-1 }
-
-// writer returns what the pump that runs, that of l, writes to.
-func (c *convoy) writer(l *link) io.Writer {
-	if c.last() {
-		return l.socket.Conn
-	}
-	return c
-}
-
-// Write writes what the socket takes at once. Unless that is all, it passes the others on, and waits with the rest.
-func (c *convoy) Write(p []byte) (int, error) {
-	s := &c.links[c.at].socket
-	n, err := c.eager.Write(s, p)
-	if n == len(p) {
-		return n, nil
-	}
-	c.passOn()
-	if err != nil {
-		return n, err
-	}
-	m, err := s.Conn.Write(p[n:])
-	return n + m, err
-}

@@ -81,7 +81,7 @@ func (r *rider) leaves(t *testing.T) {
 		o := &r.session.outbox
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		return o.leaving
+		return o.readOver
 	}
 	for deadline := time.Now().Add(convoyPatience); !leaving(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -184,13 +184,13 @@ func TestConvoy_WithoutLinksThatCompress(t *testing.T) {
 	<-started
 }
 
-// The error of a write is that of a net.Conn, in a convoy too.
+// The error of a write that does not wait is that of a net.Conn.
 func TestConvoy_WriteErrors(t *testing.T) {
 	word := wire.New(wire.OpText, []byte("word"))
-	c, riders := newConvoyOf(t, []*wire.Frame{word, word})
+	_, riders := newConvoyOf(t, []*wire.Frame{word})
 	_ = riders[0].link.socket.Conn.(*net.TCPConn).CloseWrite()
 	_, alone := riders[0].link.socket.Conn.Write(word.Bytes)
-	_, err := c.Write(word.Bytes)
+	_, err := riders[0].link.socket.TryWrite(word.Bytes)
 	if !errors.Is(err, syscall.EPIPE) || err.Error() != alone.Error() {
 		t.Errorf("%v, by itself %v", err, alone)
 	}
@@ -201,9 +201,9 @@ func TestConvoy_WriteErrors(t *testing.T) {
 func TestHub_TogetherIsBounded(t *testing.T) {
 	for buffer, want := range map[int]int{256: 32, 16: 2, 1: 1} {
 		h, sessions := newQuietHub(1, buffer, NoopCollector{})
-		turn := make([]request, maxTurn)
+		turn := make([]call, maxTurn)
 		for i := range turn {
-			turn[i] = request{room: sessions[0].room, frame: wire.New(wire.OpText, nil)}
+			turn[i] = call{room: sessions[0].room, frame: wire.New(wire.OpText, nil)}
 		}
 		if got := h.together(turn); got != want || len(h.frames) != want {
 			t.Errorf("%d broadcasts together to buffers of %d, want %d", got, buffer, want)

@@ -172,12 +172,12 @@ func TestEnding_KickAndCloseDoNotWaitForThePeer(t *testing.T) {
 	}
 }
 
-// A peer that reads the close frame but does not answer it has a second until the socket is closed.
+// A peer that reads the close frame but does not answer it has writeWait until the socket is closed.
 func TestEnding_PeerThatDoesNotAnswerIsCut(t *testing.T) {
 	for name, end := range endings {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t)
+				w := newWorld(t, wspulse.WithWriteWait(7*time.Second))
 				alice := w.dialIdle("r", "alice")
 				alice.mute()
 				start := time.Now()
@@ -185,14 +185,14 @@ func TestEnding_PeerThatDoesNotAnswerIsCut(t *testing.T) {
 				if code := alice.readClose(); code != end.code {
 					t.Errorf("close code %d", code)
 				}
-				w.took(start, time.Second)
+				w.took(start, 7*time.Second)
 			})
 		})
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, wspulse.WithOnMessage(explode("oops")))
+				w := newWorld(t, wspulse.WithWriteWait(7*time.Second), wspulse.WithOnMessage(explode("oops")))
 				alice := w.dialIdle("r", "alice")
 				alice.mute()
 				start := time.Now()
@@ -200,7 +200,7 @@ func TestEnding_PeerThatDoesNotAnswerIsCut(t *testing.T) {
 				if code := alice.readClose(); code != fault.code {
 					t.Errorf("close code %d", code)
 				}
-				w.took(start, time.Second)
+				w.took(start, 7*time.Second)
 			})
 		})
 	}

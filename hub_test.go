@@ -23,8 +23,8 @@ func newQuietHub(members, buffer int, metrics MetricsCollector) (*hub, []*sessio
 	h := newHub(cfg)
 	var sessions []*session
 	for i := range members {
-		s := &session{hub: h, id: string(rune('a' + i)), done: make(chan struct{})}
-		h.join(s, "r")
+		s := newSession(h, string(rune('a'+i)), "")
+		h.insert(s, "r")
 		sessions = append(sessions, s)
 	}
 	return h, sessions
@@ -154,39 +154,46 @@ func TestSession_SendInTurnRacesTheEndOfTheHub(t *testing.T) {
 	}
 }
 
-func TestGate(t *testing.T) {
-	left := func(g *gate) bool {
+// Whoever comes second ends the turn of a link, once.
+func TestInbound_TurnEnds(t *testing.T) {
+	left := func(in *inbound) bool {
 		select {
-		case <-g.left:
+		case <-in.left:
 			return true
 		default:
 			return false
 		}
 	}
-	g := &gate{left: make(chan struct{})}
-	if g.enter() {
+	newInbound := func() *inbound {
+		in := &inbound{left: make(chan struct{})}
+		in.state.Store(inInline)
+		return in
+	}
+	in := newInbound()
+	if in.enter() {
 		t.Error("a second one got in")
 	}
-	g.leave()
-	if !g.enter() || left(g) {
-		t.Error("an open gate is shut")
+	in.exit()
+	if !in.enter() || left(in) {
+		t.Error("an open way is shut")
 	}
-	g.shut()
-	if left(g) {
+	in.shut()
+	if left(in) {
 		t.Error("somebody is still inside")
 	}
-	g.leave()
-	g.shut()
-	if !left(g) || g.enter() {
-		t.Error("a shut gate is open")
+	in.exit()
+	in.shut()
+	if !left(in) || in.enter() {
+		t.Error("a shut way is open")
 	}
-	for range 1000 { // whoever comes second closes left, once
-		g = &gate{left: make(chan struct{})}
+	for range 1000 {
+		in = newInbound()
 		var both sync.WaitGroup
-		both.Go(g.leave)
-		both.Go(g.shut)
+		both.Go(func() { in.exit() })
+		both.Go(in.shut)
+		both.Go(in.end)
 		both.Wait()
-		<-g.left
+		<-in.left
 	}
 }
 
@@ -197,7 +204,7 @@ func TestHub_EndedSessionsAreCollected(t *testing.T) {
 	t.Cleanup(h.stop)
 	var gone []weak.Pointer[session]
 	for _, i := range []int{0, 2, 4} { // the first, one in the middle, the last
-		h.requestEnd(sessions[i], kicked)
+		h.endSession(sessions[i], endKicked)
 		gone = append(gone, weak.Make(sessions[i]))
 		sessions[i] = nil
 	}

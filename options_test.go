@@ -139,7 +139,7 @@ func TestDefaults_Heartbeat(t *testing.T) {
 		time.Sleep(25 * time.Second)
 		alice.expect("10s 20s")
 		<-w.connection("r", "alice").Done()
-		w.took(start, 30*time.Second)
+		w.took(start, 40*time.Second)
 	})
 }
 

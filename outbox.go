@@ -16,14 +16,15 @@ type outbox struct {
 
 	mu sync.Mutex // guards what follows; a leaf
 
-	queue   *queue        // of frames; nil while none is queued
-	bytes   int           // of the frames in it, if bound counts them
-	settled int           // bytes as bound.total knows them
-	control []*wire.Frame // pings and pongs, which may be lost
-	link    *link         // that writes; nil while the session is suspended, and when it is over
-	pumping bool          // the link's write pump runs
-	leaving bool          // the reading of link has ended
-	closed  bool          // the session has ended: nothing is taken in any more
+	queue    *queue        // of frames; nil while none is queued
+	bytes    int           // of the frames in it, if bound counts them
+	flying   int           // bytes of a message that was taken and is waited for
+	settled  int           // bytes as bound.total knows them
+	control  []*wire.Frame // pings and pongs, which may be lost
+	link     *link         // that writes; nil while the session is suspended, and when it is over
+	pumping  bool          // the link's write pump runs
+	readOver bool          // the reading of link has ended
+	closed   bool          // the session has ended: nothing is taken in any more
 }
 
 // A bound is what the queues of all sessions of a server have in common.
@@ -42,7 +43,7 @@ var errTooManyBytes = errors.New("wspulse: too many bytes queued")
 // unlock tells the server's total what has changed.
 func (o *outbox) unlock() {
 	if o.bound.total != nil {
-		bytes := o.bytes
+		bytes := o.bytes + o.flying
 		if o.closed { // nobody can make room here any more
 			bytes = 0
 		}
@@ -59,7 +60,7 @@ const (
 	taskNothing task = iota // the pump ends; it is started anew when there is something
 	taskWrite               // the batch
 	taskFinish              // the session has ended
-	taskLeave               // reading has ended
+	taskHangUp              // reading has ended
 )
 
 // offer queues a frame if there is room for it. The pump of the link that it returns is to be started. Errors:
@@ -149,7 +150,7 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 func (o *outbox) attach(l *link) *link {
 	o.mu.Lock()
 	defer o.unlock()
-	o.link, o.pumping, o.leaving = l, false, false
+	o.link, o.pumping, o.readOver = l, false, false
 	if o.queue.len() > 0 {
 		return o.wake()
 	}
@@ -171,14 +172,14 @@ func (o *outbox) close() *link {
 	return o.wake()
 }
 
-// leave says that the reading of l has ended.
-func (o *outbox) leave(l *link) *link {
+// readEnded says that the reading of l has ended.
+func (o *outbox) readEnded(l *link) *link {
 	o.mu.Lock()
 	defer o.unlock()
 	if o.link != l {
 		return nil
 	}
-	o.leaving = true
+	o.readOver = true
 	return o.wake()
 }
 
@@ -189,8 +190,8 @@ func (o *outbox) take(b *wire.Batch) task {
 	switch {
 	case o.closed:
 		return taskFinish
-	case o.leaving:
-		return taskLeave
+	case o.readOver:
+		return taskHangUp
 	case len(o.control) == 0 && o.queue.len() == 0:
 		o.pumping = false
 		return taskNothing
@@ -208,16 +209,20 @@ func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	o.mu.Lock()
 	defer o.unlock()
 	o.fill(b)
-	return len(b.Messages()) > 0
+	return len(b.Unsent()) > 0
 }
 
-// putBack returns frames that were taken but not written to the front of the queue.
-func (o *outbox) putBack(frames []*wire.Frame) {
+// putBack returns frames that were taken but not written to the front of the queue. flying, if there is one, is waited for: it
+// has landed when it is put back or written.
+func (o *outbox) putBack(frames []*wire.Frame, flying *wire.Frame) {
+	o.mu.Lock()
+	defer o.unlock()
+	if o.flying = 0; flying != nil {
+		o.flying = len(flying.Bytes)
+	}
 	if len(frames) == 0 {
 		return
 	}
-	o.mu.Lock()
-	defer o.unlock()
 	if o.queue == nil {
 		o.queue = getQueue()
 	}
@@ -229,12 +234,15 @@ func (o *outbox) putBack(frames []*wire.Frame) {
 	}
 }
 
+// landed says that the message that was waited for has been written.
+func (o *outbox) landed() { o.putBack(nil, nil) }
+
 // clear empties the outbox of a session that has ended for good, and returns how many frames were in it.
 func (o *outbox) clear() (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
 	lost = o.queue.len()
-	o.queue, o.bytes, o.control, o.link = nil, 0, nil, nil
+	o.queue, o.bytes, o.flying, o.control, o.link = nil, 0, 0, nil, nil
 	return lost
 }
 

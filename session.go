@@ -1,14 +1,12 @@
 package wspulse
 
 import (
-	"container/list"
 	"errors"
-	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -29,33 +27,32 @@ type session struct {
 
 	// Owned by the hub goroutine.
 	link    *link
-	slot    int             // in room.members
-	place   *list.Element   // in the line of suspended sessions
-	expires time.Time       // while suspended
-	dropErr error           // while suspended: why the transport died
-	turn    <-chan struct{} // closed when the last callback that was queued has returned
+	slot    int                 // in room.members
+	waiting line.Place[session] // in the line of suspended sessions
+	dropErr error               // while suspended: why the transport died
+	turn    <-chan struct{}     // closed when the last callback that was queued has returned
+
+	// The same: a registration for this session that waits until it is known whether the link departs.
+	next     *registration
+	settling line.Place[session]
+	looks    int
 
 	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending
 	flushBy time.Time // when writeWait is over
 }
 
-// An ending is a way for a session to end.
-type ending struct {
-	reason     DisconnectReason
-	closeFrame *wire.Frame // for a peer that is connected
-	flush      bool        // write what is queued before the close frame
+// newSession returns a session that is in no room yet, and has no link.
+func newSession(h *hub, id, key string) *session {
+	return &session{
+		hub:      h,
+		id:       id,
+		key:      key,
+		openedAt: time.Now(),
+		done:     make(chan struct{}),
+		outbox:   outbox{bound: &h.bound},
+	}
 }
-
-// The ways for a session to end. Nobody is left to read a close frame in the last two.
-var (
-	closedByApp = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}
-	kicked      = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false}
-	replaced    = &ending{DisconnectDuplicate, wire.Close(websocket.CloseNormalClosure, "duplicate connection id"), false}
-	shutDown    = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true}
-	departed    = &ending{reason: DisconnectNormal}
-	expired     = &ending{reason: DisconnectGraceExpired}
-)
 
 // ID implements Connection.
 func (s *session) ID() string { return s.id }
@@ -83,7 +80,7 @@ func (s *session) Send(f Frame) error {
 
 // Close implements Connection.
 func (s *session) Close() error {
-	s.hub.requestEnd(s, closedByApp)
+	s.hub.endSession(s, endClosed)
 	return nil
 }
 
@@ -114,6 +111,21 @@ func (s *session) offer(f *wire.Frame) error {
 	l.start()
 	s.hub.overBudget()
 	return err
+}
+
+// signal queues a ping or a pong for the peer of l.
+func (s *session) signal(l *link, f *wire.Frame) { s.outbox.signal(l, f).start() }
+
+// readEnded says that the reading of l has ended.
+func (s *session) readEnded(l *link) { s.outbox.readEnded(l).start() }
+
+// putBack returns messages to the front of the queue, but for one that is waited for.
+func (s *session) putBack(messages []*wire.Frame, flying *wire.Frame) {
+	if len(messages) == 0 && flying == nil {
+		return
+	}
+	s.outbox.putBack(messages, flying)
+	s.hub.overBudget()
 }
 
 // push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to be
@@ -161,34 +173,4 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 		return nil, err
 	}
 	return c.deflater.Attach(wire.Seal(wire.OpText, buf)), nil
-}
-
-// A gate lets the read pump into callbacks until it is shut, and says when nobody is inside any more.
-type gate struct {
-	state atomic.Int32
-	left  chan struct{} // closed when the gate is shut and nobody is inside
-}
-
-// The states of a gate. A new gate has the read pump inside.
-const (
-	gateInside int32 = iota
-	gateOpen
-	gateShut
-)
-
-// enter says whether the read pump may run a callback; it must leave then. Read pump.
-func (g *gate) enter() bool { return g.state.CompareAndSwap(gateOpen, gateInside) }
-
-// leave says that the callback has returned. Read pump.
-func (g *gate) leave() {
-	if !g.state.CompareAndSwap(gateInside, gateOpen) {
-		close(g.left)
-	}
-}
-
-// shut lets nobody in any more. It does not wait for who is inside.
-func (g *gate) shut() {
-	if g.state.Swap(gateShut) == gateOpen {
-		close(g.left)
-	}
 }

@@ -2,20 +2,12 @@ package wspulse
 
 import (
 	"errors"
-	"io"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"github.com/wspulse/server/internal/wire"
 )
-
-// start starts the write pump of a link that an outbox returned, if it did.
-func (l *link) start() {
-	if l != nil {
-		go l.pump()
-	}
-}
 
 // writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the link
 // has ended, it sees to it that the link departs and the socket is closed.
@@ -28,8 +20,8 @@ func (l *link) writePump(c *convoy) {
 }
 
 func (l *link) work(c *convoy) (over bool) {
-	batch := l.hub.batches.Get(l.deflate)
-	defer l.hub.batches.Put(batch)
+	batch := l.newBatch()
+	defer func() { l.hub.batches.Put(batch) }()
 	for first := true; ; first = false {
 		task := l.session.outbox.take(batch)
 		if quick := first && task == taskWrite; !quick && task != taskNothing {
@@ -39,13 +31,20 @@ func (l *link) work(c *convoy) (over bool) {
 		case taskNothing:
 			return false
 		case taskWrite:
-			l.allowWrite()
-			if err := l.writeBatch(batch, c.writer(l)); err != nil {
+			rest, message, err := l.writeNow(batch)
+			if err == nil && rest != nil {
+				c.passOn()
+				l.hub.batches.Put(batch) // whoever waits for its peer has none
+				err = l.writeRest(rest, message)
+				batch = l.newBatch()
+			}
+			if err != nil {
+				c.passOn()
 				l.writeFailed(err)
 				return true
 			}
-		case taskLeave:
-			l.leave()
+		case taskHangUp:
+			l.hangUp()
 			return true
 		case taskFinish:
 			l.finish(batch)
@@ -54,28 +53,89 @@ func (l *link) work(c *convoy) (over bool) {
 	}
 }
 
-// leave departs when reading has ended, and answers a peer that is there to read it.
-func (l *link) leave() {
-	l.depart(l.readErr)
-	if l.farewell != nil {
-		l.socket.Part(l.farewell, time.Now().Add(closeGrace))
-	} else {
-		l.socket.Abort()
+func (l *link) newBatch() *wire.Batch { return l.hub.batches.Get(l.deflate, !l.socket.Eager()) }
+
+// writeNow writes as much of a batch as the socket takes at once, and empties it. What it does not take goes back to the queue,
+// but for a rest that nothing else may come before; message is the one of which it is the end, if it is one. A socket that can't
+// say what it takes at once is waited for.
+func (l *link) writeNow(batch *wire.Batch) (rest []byte, message *wire.Frame, err error) {
+	for p := batch.Next(); len(p) > 0 && rest == nil && err == nil; p = batch.Next() {
+		var n int
+		if l.socket.Eager() {
+			n, err = l.socket.TryWrite(p)
+		} else {
+			n, err = l.socket.WriteAll(p, l.hub.cfg.writeWait)
+		}
+		if batch.Wrote(n); err == nil && n < len(p) {
+			rest, message = batch.Rest()
+		}
 	}
+	l.sent(batch.Sent())
+	unsent := batch.Unsent()
+	if message != nil {
+		unsent = unsent[1:]
+	}
+	l.session.putBack(unsent, message)
+	batch.Reset()
+	return rest, message, err
+}
+
+// writeRest writes a rest, however long that takes as long as the peer takes bytes. See WithWriteWait.
+func (l *link) writeRest(rest []byte, message *wire.Frame) error {
+	_, err := l.socket.WriteAll(rest, l.hub.cfg.writeWait)
+	switch {
+	case message == nil:
+	case err != nil:
+		l.session.putBack([]*wire.Frame{message}, nil)
+	default:
+		l.session.outbox.landed()
+		l.sent([]*wire.Frame{message})
+	}
+	return err
+}
+
+// sent tells of messages that have been written whole.
+func (l *link) sent(messages []*wire.Frame) {
+	s, metrics := l.session, l.hub.cfg.metrics
+	for _, f := range messages {
+		metrics.MessageSent(s.RoomID(), s.id, f.Size)
+	}
+	if len(messages) > 0 {
+		metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), l.hub.cfg.sendBufferSize)
+	}
+}
+
+// hangUp departs when reading has ended, and answers a peer that is there to read it. One that has closed by itself has read what
+// it wants; any other may still be sending.
+func (l *link) hangUp() {
+	l.depart(l.readErr)
+	switch {
+	case l.closeFrame == nil:
+		l.socket.Abort()
+	case l.peerClosed():
+		l.socket.CloseAfter(l.closeFrame, time.Now().Add(l.closeWait()))
+	default:
+		l.socket.CloseAfter(l.closeFrame, time.Now().Add(l.hub.cfg.writeWait))
+	}
+}
+
+// peerClosed says that reading has ended with the peer's close frame or the end of its stream. Once readDone is closed.
+func (l *link) peerClosed() bool {
+	var closed *websocket.CloseError
+	return l.readErr == nil || errors.As(l.readErr, &closed)
 }
 
 // writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that likes.
 func (l *link) writeFailed(err error) {
 	if l.readEndsToo(err) {
-		l.leave()
+		l.hangUp()
 		return
 	}
 	l.socket.Abort()
-	l.gate.shut()
 	l.depart(err)
 }
 
-// depart hands the link to the hub, which has to know before the peer reads a farewell: it may be back at once.
+// depart hands the link to the hub, which has to know before the peer reads a close frame: it may be back at once.
 func (l *link) depart(err error) {
 	select {
 	case l.hub.departures <- departure{link: l, err: err}:
@@ -93,6 +153,7 @@ func (l *link) readEndsToo(err error) bool {
 	if isTimeout(err) {
 		return false
 	}
+	l.passReadingOn()
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
 	select {
@@ -104,74 +165,77 @@ func (l *link) readEndsToo(err error) bool {
 	return false
 }
 
-// finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, a short
-// chance to answer it.
+// finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, and time for the
+// peer to read both. Messages that it flushes count as sent when the peer's TCP has taken them, where that is known.
 func (l *link) finish(batch *wire.Batch) {
 	s := l.session
-	var err error
-	for err == nil && s.ending.flush && s.outbox.flush(batch) {
-		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
-		err = l.writeBatch(batch, l.socket.Conn)
-	}
+	flushed, behind, err := l.flush(batch)
 	s.discard()
-	if err == nil {
-		batch.AddControl(s.ending.closeFrame)
-		_ = l.socket.Conn.SetWriteDeadline(s.flushBy)
-		err = l.writeBatch(batch, l.socket.Conn)
-	}
-	if err == nil {
-		grace := time.NewTimer(closeGrace)
-		defer grace.Stop()
-		select {
-		case <-l.readDone:
-			var closed *websocket.CloseError
-			if l.readErr != nil && l.farewell != nil && !errors.As(l.readErr, &closed) {
-				l.socket.Drain(time.Now().Add(closeGrace)) // the peer was still sending
-			}
-			return
-		case <-grace.C:
-		}
-	}
-	l.socket.Abort()
-}
-
-// allowWrite gives the next write writeWait, or nearly: while less than a sixteenth of that has passed, the deadline stays,
-// since moving it is the dearest part of a small write after the system call. Once reading has ended the deadline is that of
-// readEnded; looking at readDone last makes that hold whenever it ends. Writing fails at once where setting a deadline does.
-func (l *link) allowWrite() {
-	now, wait := time.Now(), l.hub.cfg.writeWait
-	if l.writeBy.Sub(now) > wait-wait/16 {
+	if err == nil && l.awaitPeer(s.flushBy) || err != nil && !isTimeout(err) {
+		l.sent(flushed) // a peer that ends has what it wants
 		return
 	}
-	l.writeBy = now.Add(wait)
-	_ = l.socket.Conn.SetWriteDeadline(l.writeBy)
-	if l.readHasEnded() {
-		_ = l.socket.Conn.SetWriteDeadline(now.Add(l.farewellWait()))
+	lost := l.lost(flushed, behind)
+	l.sent(flushed[:len(flushed)-lost])
+	s.dropped(lost)
+	l.socket.Reset() // it gets nothing more of what has been counted as lost
+}
+
+// flush writes what is queued, if the ending says so, and the close frame. It returns the messages that it has written whole, and
+// how many bytes it has written behind them.
+func (l *link) flush(batch *wire.Batch) (flushed []*wire.Frame, behind int, err error) {
+	s := l.session
+	for err == nil && s.ending.flush && s.outbox.flush(batch) {
+		err = l.writeWhole(batch)
+		flushed, behind = append(flushed, batch.Sent()...), batch.Begun()
+		s.putBack(batch.Unsent(), nil)
+		batch.Reset()
+	}
+	if err == nil {
+		batch.AddControl(s.ending.closeFrame)
+		err = l.writeWhole(batch)
+		behind = len(s.ending.closeFrame.Bytes)
+		batch.Reset()
+	}
+	return flushed, behind, err
+}
+
+// writeWhole writes a batch however long that takes as long as the peer takes bytes, until the socket is cut.
+func (l *link) writeWhole(batch *wire.Batch) error {
+	for p := batch.Next(); len(p) > 0; p = batch.Next() {
+		n, err := l.socket.WriteAll(p, l.hub.cfg.writeWait)
+		batch.Wrote(n)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitPeer ends the outbound half, and gives the peer time until it has ended its own: what it sends meanwhile is read, or else
+// it would read a reset instead of what was written last. Somebody reads, whether or not a callback runs. It says whether the
+// peer has ended.
+func (l *link) awaitPeer(until time.Time) (ended bool) {
+	l.socket.CloseWrite()
+	l.passReadingOn()
+	timeout := time.NewTimer(time.Until(until))
+	defer timeout.Stop()
+	select {
+	case <-l.readDone:
+		if l.closeFrame != nil && !l.peerClosed() {
+			return l.socket.Drain(until) // what ended reading was not the peer
+		}
+		return true
+	case <-timeout.C:
+		return false
 	}
 }
 
-// writeBatch writes and empties a batch. Frames that the socket did not accept whole go back to the queue, for the next
-// link.
-func (l *link) writeBatch(batch *wire.Batch, w io.Writer) error {
-	sent, err := batch.FlushTo(w)
-	l.wrote(batch, sent, err)
-	batch.Reset()
-	return err
-}
-
-// wrote counts the messages that have been sent, the first of the batch, and puts the others back. It is a function by itself
-// so that the stack is shallow while writing: a pump starts with 2 KiB of it.
-func (l *link) wrote(batch *wire.Batch, sent int, err error) {
-	s, cfg := l.session, l.hub.cfg
-	messages := batch.Messages()
-	for _, f := range messages[:sent] {
-		cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)
+// lost returns how many of the messages that were flushed, with so many bytes written behind them, the peer's TCP has not taken.
+func (l *link) lost(flushed []*wire.Frame, behind int) (n int) {
+	pending, _ := l.socket.Pending()
+	for pending -= behind; pending > 0 && n < len(flushed); n++ {
+		pending -= flushed[len(flushed)-1-n].WireSize(l.deflate)
 	}
-	switch {
-	case err != nil:
-		s.outbox.putBack(messages[sent:])
-		l.hub.overBudget()
-	case sent > 0:
-		cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), cfg.sendBufferSize)
-	}
+	return n
 }

@@ -14,6 +14,7 @@ func (m *model) say(l *modelLink, word, frame string) {
 	if s.ending != nil {
 		return
 	}
+	m.live(l)
 	m.log.add(m.now, "room "+s.room, "message")
 	result := "nil"
 	switch word {
@@ -48,7 +49,8 @@ func (m *model) readOn(l *modelLink) {
 		l.writing, l.hand = false, nil
 		m.write(l)
 		if l.pinged {
-			l.pinged, l.pongBy = false, m.now+m.cfg.pongWait
+			l.pinged = false
+			m.live(l)
 		}
 	}
 	l.over = l.gone
@@ -106,20 +108,23 @@ func (m *model) next() (at time.Duration, event func()) {
 		if l.writing {
 			due(l.writeBy, func() { m.die(l, "timeout") })
 		}
-		due(l.pongBy, func() {
-			if l.session.ending == nil {
+		if l.session.ending == nil {
+			due(l.pongBy, func() {
 				m.log.add(m.now, "pongs of "+l.session.id, "timeout")
-			}
-			m.die(l, "timeout")
-		})
+				m.die(l, "timeout")
+			})
+		}
 	}
 	return at, event
 }
 
 func (m *model) ping(l *modelLink) {
 	l.nextPing += m.cfg.pingPeriod
+	if l.lived {
+		l.lived, l.pongBy = false, m.now+m.cfg.pongWait
+	}
 	if l.reading {
-		l.pongBy = m.now + m.cfg.pongWait
+		m.live(l)
 		return
 	}
 	l.pinged = true
@@ -127,6 +132,9 @@ func (m *model) ping(l *modelLink) {
 		m.stick(l, nil)
 	}
 }
+
+// live says that something has come from the client, which has pongWait from the next ping on.
+func (m *model) live(l *modelLink) { l.lived, l.pongBy = true, never }
 
 // What comes of it.
 

@@ -48,7 +48,8 @@ type modelLink struct {
 	hand     []string      // the frames of that write; a ping or a close frame has none
 	writeBy  time.Duration // when that write fails
 	nextPing time.Duration
-	pongBy   time.Duration // when the read fails
+	lived    bool          // something has come from the client since the last ping
+	pongBy   time.Duration // when it is given up; never, while no ping is without an answer
 	pinged   bool          // a ping waits for the client to read on
 	gone     bool          // the server has closed the socket
 	over     bool          // the client has, or has read the end
@@ -98,7 +99,7 @@ func (m *model) connect(id, room string, reading bool) (*modelLink, string) {
 		m.callback(s, "restore")
 	}
 	l := &modelLink{name: fmt.Sprintf("client %d (%s)", m.dialled, id), session: s, reading: reading,
-		nextPing: m.now + m.cfg.pingPeriod, pongBy: m.now + m.cfg.pongWait}
+		nextPing: m.now + m.cfg.pingPeriod, pongBy: never, lived: true}
 	m.dialled++
 	m.links = append(m.links, l)
 	s.link, s.expires = l, never

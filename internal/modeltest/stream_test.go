@@ -86,7 +86,7 @@ func FuzzStream(f *testing.F) {
 // tellStream sends a stream in pieces of that size, 0 for all of it right behind the request. The client is silent
 // after that, or cuts the connection.
 func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
-	const limit, pongWait = 512, 25 * time.Second
+	const limit, pingPeriod, pongWait = 512, 10 * time.Second, 25 * time.Second
 	var (
 		messages []string // that OnMessage got
 		mu       sync.Mutex
@@ -99,7 +99,7 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	}
 	w := newWorld(t, wspulse.WithCodec(rawCodec{}), wspulse.WithMaxMessageSize(limit), wspulse.WithSendBufferSize(4096),
 		wspulse.WithUpgraderBufferSize(256, 256), // less than the largest message
-		wspulse.WithHeartbeat(10*time.Second, pongWait),
+		wspulse.WithHeartbeat(pingPeriod, pongWait),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
 			if c.ID() == "mallory" {
 				messages = append(messages, string(f.Payload))
@@ -140,7 +140,7 @@ func tellStream(t *testing.T, stream []byte, piece int, silent bool) {
 	ending := "1006"
 	if silent {
 		ending = "timeout"
-		time.Sleep(pongWait)
+		time.Sleep(pingPeriod + pongWait)
 		synctest.Wait()
 		select {
 		case <-mallory.ended:

@@ -1,24 +1,25 @@
 package wire
 
-import (
-	"io"
-	"sync"
-)
+import "sync"
 
 const (
 	maxBatchFrames = 64       // in one batch
 	maxBatchBytes  = 64 << 10 // after which a batch takes no more frames
+	maxWaiting     = 16 << 10 // the same where the batch is kept while its peer is waited for; a record of TLS
 	maxCopied      = 32 << 10 // a larger frame is written by itself, not copied
 )
 
-// Batch gathers frames that leave in one write. It belongs to one goroutine at a time.
+// Batch gathers frames that leave in one write, and knows how far they have been written. It belongs to one goroutine at a time.
 type Batch struct {
 	deflate bool // the peer takes compressed messages
+	most    int  // bytes after which the batch takes no more frames
 	frames  [maxBatchFrames]*Frame
 	n       int
 	control int // how many of them, the first, are control frames
 	size    int // in bytes
 	buf     []byte
+
+	at, off int // what has been written: the frames before at, and so many bytes of that one
 }
 
 // BatchPool hands out batches, so that a connection holds a buffer only while it writes.
@@ -32,13 +33,17 @@ func NewBatchPool(bufferSize int) *BatchPool {
 	return &BatchPool{bufferSize: bufferSize}
 }
 
-// Get returns an empty batch, for a peer that takes compressed messages or for one that does not.
-func (p *BatchPool) Get(deflate bool) *Batch {
+// Get returns an empty batch, for a peer that takes compressed messages or for one that does not. waits says that its buffer is
+// kept while the peer is waited for: it is small then.
+func (p *BatchPool) Get(deflate, waits bool) *Batch {
 	b, ok := p.pool.Get().(*Batch)
 	if !ok {
 		b = &Batch{buf: make([]byte, 0, p.bufferSize)}
 	}
-	b.deflate = deflate
+	b.deflate, b.most = deflate, maxBatchBytes
+	if waits {
+		b.most = maxWaiting
+	}
 	return b
 }
 
@@ -51,7 +56,7 @@ func (p *BatchPool) Put(b *Batch) {
 // Reset empties the batch.
 func (b *Batch) Reset() {
 	clear(b.frames[:b.n])
-	b.n, b.control, b.size = 0, 0, 0
+	b.n, b.control, b.size, b.at, b.off = 0, 0, 0, 0, 0
 }
 
 // AddControl appends a control frame, before all others. The batch must not be full.
@@ -68,62 +73,67 @@ func (b *Batch) Add(f *Frame) {
 }
 
 // Full says that the batch takes no more frames.
-func (b *Batch) Full() bool { return b.n == maxBatchFrames || b.size >= maxBatchBytes }
+func (b *Batch) Full() bool { return b.n == maxBatchFrames || b.size >= b.most }
 
-// Messages returns the frames, but for control frames, in the order in which they were added. They are the batch's until it
-// is emptied.
-func (b *Batch) Messages() []*Frame { return b.frames[b.control:b.n] }
-
-// FlushTo writes all frames to w, with as few writes as copying makes sensible, and returns how many of Messages w
-// accepted whole.
-func (b *Batch) FlushTo(w io.Writer) (sent int, err error) {
-	sent, err = b.flushTo(w)
-	return max(sent-b.control, 0), err
+// Next returns what is to be written next, in as large a piece as copying makes sensible; nothing when all has been written. It
+// is good until the next call. Compressing is done here, and may take its time.
+func (b *Batch) Next() []byte {
+	if b.at == b.n {
+		return nil
+	}
+	first := b.bytes(b.at)[b.off:]
+	if b.at == b.n-1 || len(first) > maxCopied {
+		return first
+	}
+	b.buf = append(b.buf[:0], first...)
+	for _, f := range b.frames[b.at+1 : b.n] {
+		p := b.form(f)
+		if len(p) > maxCopied {
+			break
+		}
+		b.buf = append(b.buf, p...)
+	}
+	return b.buf
 }
 
-func (b *Batch) flushTo(w io.Writer) (sent int, err error) {
-	if b.n == 1 {
-		return b.write(w, b.bytes(0), 0)
-	}
-	b.buf = b.buf[:0]
-	for i := range b.n {
-		p := b.bytes(i)
-		if len(p) <= maxCopied {
-			b.buf = append(b.buf, p...)
-			continue
+// Wrote says that n bytes of what Next has returned have been written.
+func (b *Batch) Wrote(n int) {
+	for n > 0 {
+		left := len(b.bytes(b.at)) - b.off
+		if n < left {
+			b.off += n
+			return
 		}
-		if len(b.buf) > 0 {
-			if sent, err = b.write(w, b.buf, sent); err != nil {
-				return sent, err
-			}
-			b.buf = b.buf[:0]
-		}
-		if sent, err = b.write(w, p, sent); err != nil {
-			return sent, err
-		}
+		n -= left
+		b.at, b.off = b.at+1, 0
 	}
-	if len(b.buf) > 0 {
-		return b.write(w, b.buf, sent)
+}
+
+// Sent returns the messages that have been written, in the order in which they were added; control frames are none. They are the
+// batch's until it is emptied, and so are those of Unsent.
+func (b *Batch) Sent() []*Frame { return b.frames[b.control:max(b.at, b.control)] }
+
+// Unsent returns the messages that have not been written whole.
+func (b *Batch) Unsent() []*Frame { return b.frames[max(b.at, b.control):b.n] }
+
+// Begun returns how many bytes have been written of a frame that has not been written whole.
+func (b *Batch) Begun() int { return b.off }
+
+// Rest returns what has to be written before anything else can be, or be left to another connection: the rest of the first
+// message that has not been written whole, or of the control frames before it, with a nil message. It does not belong to the
+// batch.
+func (b *Batch) Rest() (rest []byte, message *Frame) {
+	if b.at >= b.control {
+		return b.bytes(b.at)[b.off:], b.frames[b.at]
 	}
-	return sent, nil
+	for _, f := range b.frames[b.at:b.control] {
+		rest = append(rest, f.Bytes...)
+	}
+	return rest[b.off:], nil
 }
 
 // bytes returns what goes on the wire for frame i.
-func (b *Batch) bytes(i int) []byte {
-	if b.deflate {
-		return b.frames[i].compressed()
-	}
-	return b.frames[i].Bytes
-}
+func (b *Batch) bytes(i int) []byte { return b.form(b.frames[i]) }
 
-// write writes p, which holds whole frames from number sent on, and returns how many frames have been accepted then.
-func (b *Batch) write(w io.Writer, p []byte, sent int) (int, error) {
-	n, err := w.Write(p)
-	for sent < b.n {
-		if n -= len(b.bytes(sent)); n < 0 {
-			break
-		}
-		sent++
-	}
-	return sent, err
-}
+// form returns what goes on the wire for a frame.
+func (b *Batch) form(f *Frame) []byte { return f.form(b.deflate) }

@@ -53,15 +53,18 @@ type deflated struct {
 	bytes []byte
 }
 
-// compressed returns what goes on the wire to a peer that takes compressed messages.
-func (f *Frame) compressed() []byte {
+// form returns what goes on the wire to a peer that takes compressed messages, or to one that does not.
+func (f *Frame) form(deflate bool) []byte {
 	d := f.deflated
-	if d == nil {
+	if d == nil || !deflate {
 		return f.Bytes
 	}
 	d.once.Do(func() { d.bytes = d.by.compress(f) })
 	return d.bytes
 }
+
+// WireSize returns how many bytes go on the wire to a peer that takes compressed messages, or to one that does not.
+func (f *Frame) WireSize(deflate bool) int { return len(f.form(deflate)) }
 
 // compress returns the compressed form of a frame, or the plain one where that is no larger.
 func (d *Deflater) compress(f *Frame) []byte {

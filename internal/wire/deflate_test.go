@@ -58,9 +58,9 @@ func TestDeflater_CompressesOnce(t *testing.T) {
 		w       *pinned
 		deflate bool
 	}{{&first, true}, {&second, true}, {&plain, false}} {
-		b := pool.Get(tc.deflate)
+		b := pool.Get(tc.deflate, false)
 		b.Add(f)
-		if sent, err := b.FlushTo(tc.w); sent != 1 || err != nil {
+		if sent, err := flush(b, tc.w); sent != 1 || err != nil {
 			t.Errorf("%d sent: %v", sent, err)
 		}
 	}
@@ -75,9 +75,9 @@ func TestDeflater_RoundTrip(t *testing.T) {
 	for _, text := range []string{"", "a", "hello hello hello", strings.Repeat("x", 100_000), "\x00\x00\xff\xff"} {
 		var buf bytes.Buffer
 		pool := wire.NewBatchPool(1)
-		b := pool.Get(true)
+		b := pool.Get(true, false)
 		b.Add(d.Attach(wire.New(wire.OpBinary, []byte(text))))
-		if _, err := b.FlushTo(&buf); err != nil {
+		if _, err := flush(b, &buf); err != nil {
 			t.Fatal(err)
 		}
 		opcode, payload, err := parseAny(buf.Bytes())
@@ -228,9 +228,9 @@ func BenchmarkDeflater(b *testing.B) {
 				b.SetBytes(int64(len(text)))
 				b.ReportAllocs()
 				for b.Loop() {
-					batch := pool.Get(true)
+					batch := pool.Get(true, false)
 					batch.Add(d.Attach(wire.New(wire.OpText, text)))
-					if _, err := batch.FlushTo(io.Discard); err != nil {
+					if _, err := flush(batch, io.Discard); err != nil {
 						b.Fatal(err)
 					}
 					pool.Put(batch)

@@ -97,7 +97,9 @@ func TestCheckUpgrade_KeepsNoListOfExtensions(t *testing.T) {
 func TestAccept(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
+	accepted := make(chan struct{})
 	go func() {
+		defer close(accepted)
 		defer server.Close()
 		buffered := bufio.NewReader(io.MultiReader(strings.NewReader("early"), server))
 		_, _ = buffered.Peek(1)
@@ -107,6 +109,7 @@ func TestAccept(t *testing.T) {
 		}
 	}()
 	response, err := http.ReadResponse(bufio.NewReader(client), nil)
+	<-accepted
 	if err != nil {
 		t.Fatal(err)
 	}

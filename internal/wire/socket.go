@@ -1,54 +1,91 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
+	"sync"
 	"syscall"
 	"time"
 )
 
-// Socket is the net.Conn under a link. One goroutine reads it and one writes it; Part, Drain and Abort are the ways to end it.
+// Socket is the net.Conn under a link. One goroutine reads it and one writes it, and any may look at what the kernel
+// knows of it; CloseAfter, Drain and Abort are the ways to end it. Nobody but the Socket sets the deadline of writing: see
+// Cut.
 type Socket struct {
 	net.Conn
-	raw syscall.RawConn // for an Eager; nil where there is none
+
+	// Set at construction, then read-only.
+	kernel syscall.RawConn // of the Conn, or of the one below it; nil where the kernel can't be asked
+	plain  bool            // what is written to kernel is what is written to Conn
+
+	watch *watch // of writes that wait, from the first one on; owned by the writer
+
+	mu    sync.Mutex // guards what follows; a leaf
+	cutAt time.Time  // when writing ends; zero: not yet known
 }
 
 // NewSocket returns the socket of a connection.
 func NewSocket(conn net.Conn) Socket {
-	s := Socket{Conn: conn}
-	if tcp, ok := conn.(*net.TCPConn); ok && canWriteOnce {
-		s.raw, _ = tcp.SyscallConn()
-	}
-	return s
+	kernel, plain := kernelOf(conn)
+	return Socket{Conn: conn, kernel: kernel, plain: plain}
 }
 
-// Part writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
+// kernelOf returns how to ask the kernel about a connection, or about the one that it is a layer upon, such as TLS.
+func kernelOf(conn net.Conn) (kernel syscall.RawConn, plain bool) {
+	_, plain = conn.(*net.TCPConn)
+	for {
+		layer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = layer.NetConn()
+	}
+	if c, ok := conn.(syscall.Conn); ok {
+		if kernel, err := c.SyscallConn(); err == nil {
+			return kernel, plain
+		}
+	}
+	return nil, false
+}
+
+// Cut makes writing fail from at on, also a write that is under way then, with an error that is os.ErrDeadlineExceeded.
+// Only the earliest of all cuts counts. A Conn that has no deadlines is closed.
+func (s *Socket) Cut(at time.Time) {
+	s.mu.Lock()
+	var err error
+	if s.cutAt.IsZero() || at.Before(s.cutAt) {
+		s.cutAt = at
+		err = s.Conn.SetWriteDeadline(at)
+	}
+	s.mu.Unlock()
+	if err != nil {
+		s.Abort()
+	}
+}
+
+// CloseAfter writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
 // peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather than a
 // reset.
-func (s *Socket) Part(f *Frame, deadline time.Time) {
+func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
-	if s.Conn.SetDeadline(deadline) != nil {
-		return
-	}
-	if _, err := s.Conn.Write(f.Bytes); err != nil {
-		return
-	}
-	s.drain()
-}
-
-// Drain is Part after the last frame has been written.
-func (s *Socket) Drain(deadline time.Time) {
-	defer s.Conn.Close()
-	if s.Conn.SetDeadline(deadline) == nil {
-		s.drain()
+	s.Cut(deadline)
+	if _, err := s.Conn.Write(f.Bytes); err == nil {
+		s.Drain(deadline)
 	}
 }
 
-func (s *Socket) drain() {
-	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
+// Drain is CloseAfter after the last frame has been written, but that it leaves the connection open. It says whether the peer has
+// ended its half.
+func (s *Socket) Drain(deadline time.Time) (ended bool) {
+	s.Cut(deadline)
+	s.CloseWrite()
+	if s.Conn.SetReadDeadline(deadline) != nil {
+		return false
 	}
-	_, _ = io.Copy(io.Discard, s.Conn)
+	_, err := io.Copy(io.Discard, s.Conn)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // Abort closes the connection at once. TLS would say good-bye first, for up to five seconds.
@@ -57,4 +94,32 @@ func (s *Socket) Abort() {
 		_ = under.NetConn().Close()
 	}
 	_ = s.Conn.Close()
+}
+
+// Eager says that TryWrite writes what the socket takes at once.
+func (s *Socket) Eager() bool { return s.plain && canWriteOnce }
+
+// Gone says that the peer's FIN or its reset is there, as far as is known: see Look.
+func (s *Socket) Gone() bool {
+	_, gone := s.Look()
+	return gone
+}
+
+// CloseWrite ends the outbound half of the connection, if it has halves.
+func (s *Socket) CloseWrite() {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+// Reset is Abort, but the peer gets nothing more of what it has not taken yet.
+func (s *Socket) Reset() {
+	conn := s.Conn
+	if layer, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = layer.NetConn()
+	}
+	if lingering, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
+		_ = lingering.SetLinger(0)
+	}
+	s.Abort()
 }

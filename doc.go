@@ -1,0 +1,12 @@
+// Package wspulse is a WebSocket session server to mount in a Go program: an http.Handler with rooms, Send, Broadcast and
+// Kick, whose sessions can survive a dropped connection.
+//
+//	server := wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
+//		return r.URL.Query().Get("room"), "", nil
+//	})
+//	defer server.Close()
+//	http.Handle("/ws", server)
+//
+// A [Connection] is a session: it has an ID, a room and a queue of frames for its peer, and with [WithResumeWindow] it
+// outlives the WebSocket that carries it. Callbacks (see [WithOnConnect]) tell of its life, one at a time.
+package wspulse

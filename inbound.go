@@ -1,0 +1,354 @@
+package wspulse
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+)
+
+// An inbound is the way of a link's messages to OnMessage, one at a time. The goroutine that reads runs the callback itself;
+// nothing is read meanwhile. If a callback takes long, reading passes on to another goroutine: what that reads waits in a
+// backlog, which the first one works off when its callback has returned. So it is noticed that a peer has left, whatever its
+// callback does.
+//
+//	       enter               passOn
+//	open ─────────► inline ──────────────► passed
+//	  ▲      exit     │                      │
+//	  └───────────────┴──────────────────────┘ next, when the backlog is empty
+//
+// A link begins inline, in the callback that opens it.
+type inbound struct {
+	state atomic.Uint32
+	left  chan struct{} // closed when no callback runs and none will: the link's turn among the session's callbacks is over
+
+	mu      sync.Mutex // guards what follows, and the way to passed and from it; a leaf
+	backlog *backlog   // while state is passed
+}
+
+// The states of an inbound, beside a number that grows with each callback.
+const (
+	inOpen   uint32 = 0 // no callback runs
+	inInline uint32 = 1 // the goroutine that reads is in a callback
+	inPassed uint32 = 2 // another one is in a callback
+
+	inShut uint32 = 4  // no more callbacks, whatever waits
+	inOver uint32 = 8  // nothing more comes in
+	inLeft uint32 = 16 // left has been closed
+
+	inModes uint32 = 3
+	inStep  uint32 = 32
+)
+
+// A backlog is messages that wait for a callback to return.
+type backlog struct {
+	messages  []message
+	bytes     int
+	room      chan struct{} // of capacity 1: there may be room now; never closed
+	boundless bool          // the peer has left: what is still to be read is no more than the kernel holds
+}
+
+// A message has been read, counted and decoded.
+type message struct {
+	frame Frame
+	size  int // in bytes, on the wire
+}
+
+const (
+	messageOverhead = 64                     // bytes that a message which waits costs beside its own
+	minBacklog      = 4 << 10                // bytes that may wait, even if messages are smaller
+	lookPeriod      = 100 * time.Millisecond // after which a goroutine that waits for room looks whether its peer has left
+)
+
+// inside says whether the goroutine that reads is in a callback, and is the only one who could read.
+func (in *inbound) inside() bool { return in.state.Load()&inModes == inInline }
+
+// quiet says that no callback runs.
+func (in *inbound) quiet() bool { return in.state.Load()&inModes == inOpen }
+
+// isShut says that no more callbacks may begin.
+func (in *inbound) isShut() bool { return in.state.Load()&inShut != 0 }
+
+// enter says whether the goroutine that reads may run a callback; it must exit then.
+func (in *inbound) enter() bool {
+	s := in.state.Load()
+	return s&(inModes|inShut) == inOpen && in.state.CompareAndSwap(s, s+inStep|inInline)
+}
+
+// exit says that the callback has returned, and whether reading has not passed on: if it has, the goroutine calls next from
+// now on.
+func (in *inbound) exit() (reads bool) {
+	for {
+		s := in.state.Load()
+		if s&inModes == inPassed {
+			return false
+		}
+		if in.state.CompareAndSwap(s, s&^inModes) {
+			in.settle()
+			return true
+		}
+	}
+}
+
+// passOn says whether reading passes on to the caller, from a goroutine that is in a callback.
+func (in *inbound) passOn() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for {
+		s := in.state.Load()
+		if s&inModes != inInline {
+			return false
+		}
+		if in.state.CompareAndSwap(s, s&^inModes|inPassed) {
+			in.backlog = &backlog{room: make(chan struct{}, 1)}
+			return true
+		}
+	}
+}
+
+// put leaves a message to the goroutine that works off the backlog, once there is room for it in that many bytes. It returns
+// false if there is no such goroutine any more. left says, now and then, whether the peer has gone: it is not to wait then.
+func (in *inbound) put(m message, most int, gone func() bool) bool {
+	for {
+		in.mu.Lock()
+		b := in.backlog
+		switch {
+		case b == nil:
+			in.mu.Unlock()
+			return false
+		case in.isShut():
+			in.mu.Unlock()
+			return true
+		case len(b.messages) == 0, b.boundless, b.bytes+m.size+messageOverhead <= most:
+			b.messages = append(b.messages, m)
+			b.bytes += m.size + messageOverhead
+			in.mu.Unlock()
+			return true
+		}
+		in.mu.Unlock()
+		if !b.await(gone) {
+			continue
+		}
+		in.mu.Lock()
+		b.boundless = true
+		in.mu.Unlock()
+	}
+}
+
+// await waits for room. It says whether the peer has gone first.
+func (b *backlog) await(gone func() bool) bool {
+	if gone == nil {
+		<-b.room
+		return false
+	}
+	look := time.NewTicker(lookPeriod)
+	defer look.Stop()
+	for {
+		select {
+		case <-b.room:
+			return false
+		case <-look.C:
+			if gone() {
+				return true
+			}
+		}
+	}
+}
+
+// roomy says that there may be room.
+func (b *backlog) roomy() {
+	select {
+	case b.room <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the message that has waited longest. If there is none, the goroutine that reads runs callbacks itself again.
+func (in *inbound) next() (m message, ok bool) {
+	in.mu.Lock()
+	b := in.backlog
+	if len(b.messages) > 0 {
+		m, b.messages[0], ok = b.messages[0], message{}, true
+		b.messages = b.messages[1:]
+		b.bytes -= m.size + messageOverhead
+	} else {
+		in.backlog = nil
+		in.state.And(^inModes)
+	}
+	in.mu.Unlock()
+	b.roomy()
+	if !ok {
+		in.settle()
+	}
+	return m, ok
+}
+
+// shut lets no callback begin any more. It does not wait for one that runs.
+func (in *inbound) shut() {
+	in.state.Or(inShut)
+	in.mu.Lock()
+	b := in.backlog
+	if b != nil {
+		b.messages = nil
+	}
+	in.mu.Unlock()
+	if b != nil {
+		b.roomy()
+	}
+	in.settle()
+}
+
+// end says that nothing more comes in. What waits is still worked off.
+func (in *inbound) end() {
+	in.state.Or(inOver)
+	in.settle()
+}
+
+// settle closes left when it is time.
+func (in *inbound) settle() {
+	for {
+		s := in.state.Load()
+		if s&inModes != inOpen || s&(inShut|inOver) == 0 || s&inLeft != 0 {
+			return
+		}
+		if in.state.CompareAndSwap(s, s|inLeft) {
+			close(in.left)
+			return
+		}
+	}
+}
+
+// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the backlog. A session
+// that has ended gets none. Read pump.
+func (l *link) receive(data []byte) error {
+	if l.in.isShut() {
+		return nil
+	}
+	l.hub.cfg.metrics.MessageReceived(l.session.RoomID(), len(data))
+	if l.hub.cfg.onMessage == nil {
+		return nil
+	}
+	f, err := l.decode(data)
+	if err != nil {
+		return l.malformedMessage(len(data), err)
+	}
+	l.malformed = 0
+	return l.deliver(message{f, len(data)})
+}
+
+// decode contains a panic of the codec. The error is a *PanicError, or the codec's.
+func (l *link) decode(data []byte) (f Frame, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = l.panicked(v)
+		}
+	}()
+	if l.hub.cfg.appender == nil {
+		data = bytes.Clone(data) // another codec's Payload may alias what it decodes
+	}
+	return l.hub.cfg.codec.Decode(data)
+}
+
+// panicked makes an error of a panic, and logs it.
+func (l *link) panicked(v any) error {
+	l.hub.logPanic("OnMessage", l.session.id, v)
+	return &PanicError{Value: v, Stack: debug.Stack()}
+}
+
+// malformedMessage logs what the codec has refused, and ends a transport whose peer sends nothing else.
+func (l *link) malformedMessage(size int, err error) error {
+	if panicked := (*PanicError)(nil); errors.As(err, &panicked) {
+		return err
+	}
+	if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
+		reason := zap.Error(err)
+		if l.hub.cfg.appender == nil {
+			reason = zap.String("errorType", fmt.Sprintf("%T", err)) // its text may quote the message
+		}
+		entry.Write(l.session.field(), zap.Int("bytes", size), reason)
+	}
+	return l.checkMalformed()
+}
+
+// checkMalformed ends a transport whose peer sends nothing but malformed messages.
+func (l *link) checkMalformed() error {
+	most := l.hub.cfg.malformedLimit
+	if l.malformed++; most == 0 || l.malformed < most {
+		return nil
+	}
+	return &LimitError{LimitMalformed, websocket.CloseInvalidFramePayloadData, fmt.Sprintf("%d malformed messages in a row", most)}
+}
+
+// deliver gives a message to OnMessage in its turn. Errors: what ends reading, and errPassedOn. Read pump.
+func (l *link) deliver(m message) error {
+	var start time.Time
+	if l.hub.cfg.messageRate.burst > 0 {
+		start = time.Now()
+		l.calledAt = start
+	}
+	for !l.in.enter() {
+		if l.in.isShut() || l.in.put(m, l.hub.cfg.backlogBytes(), l.socket.Gone) {
+			l.credit(start)
+			return nil
+		}
+	}
+	l.hub.watch.add(l)
+	err := l.call(m.frame)
+	if l.in.exit() {
+		l.credit(start)
+		return err
+	}
+	l.workOff(err)
+	return errPassedOn
+}
+
+// call runs OnMessage. The error is a *PanicError.
+func (l *link) call(f Frame) (err error) {
+	returned := false
+	defer l.called(&returned, &err)
+	l.hub.cfg.onMessage(l.session, f)
+	returned = true
+	return nil
+}
+
+// called contains a panic, and sees to the end of a goroutine that a callback has ended. It is to be deferred.
+func (l *link) called(returned *bool, err *error) {
+	if *returned {
+		return
+	}
+	if v := recover(); v != nil {
+		*err = l.panicked(v)
+		return
+	}
+	l.in.shut()
+	if l.in.exit() {
+		l.endReading(errGoexit)
+	} else {
+		l.interrupt(errGoexit)
+		l.in.next()
+	}
+}
+
+// workOff gives what waits behind a callback that took long to OnMessage; err is the callback's. After a panic there is none.
+func (l *link) workOff(err error) {
+	for {
+		if err != nil {
+			l.interrupt(err)
+			l.in.shut()
+		}
+		m, ok := l.in.next()
+		if !ok {
+			return
+		}
+		err = l.call(m.frame)
+	}
+}
+
+// backlogBytes is how much may wait behind a callback that takes long.
+func (c *serverConfig) backlogBytes() int { return max(minBacklog, int(c.maxMessageSize)) }

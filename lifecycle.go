@@ -1,0 +1,217 @@
+package wspulse
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// A registration is a WebSocket that has been opened.
+type registration struct {
+	roomID, connectionID string
+	seat                 seat
+	link                 *link
+}
+
+// A departure is a link whose write pump uses the session no more, and whose reading has ended or will at once.
+type departure struct {
+	link *link
+	err  error // nil for a clean close
+}
+
+const (
+	settlePeriod = 10 * time.Millisecond // between looks at a link that may be about to depart
+	settleLooks  = 100                   // after which it is not
+)
+
+// admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
+func (h *hub) admit(r registration) {
+	s := h.sessions[r.connectionID]
+	switch {
+	case s == nil:
+		h.replace(nil, r)
+	case s.link == nil:
+		h.freeSeat(r.seat)
+		h.resume(s, r.link)
+	case s.next != nil, h.departs(s.link):
+		h.wait(s, r)
+	default:
+		h.replace(s, r)
+	}
+}
+
+// replace opens a session in the place of old, if there is one, and if there is a seat.
+func (h *hub) replace(old *session, r registration) {
+	if full := h.claim(r.seat, old); full != "" {
+		h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
+		h.turnAway(r.link, tooManyFrame)
+		return
+	}
+	if old != nil {
+		h.end(old, endReplaced, ErrDuplicateConnectionID)
+	}
+	h.open(r)
+}
+
+// departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has been
+// read. A client that closes and connects again at once is here before that.
+func (h *hub) departs(l *link) bool {
+	unread, gone := l.socket.Look()
+	if gone {
+		l.socket.Cut(time.Now()) // nobody reads it
+	}
+	l.passReadingOn()
+	return gone || unread || l.reads.Load()&1 == 0
+}
+
+// wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits already loses.
+func (h *hub) wait(s *session, r registration) {
+	if s.next != nil {
+		h.freeSeat(s.next.seat)
+		h.turnAway(s.next.link, endReplaced.closeFrame)
+	}
+	s.next, s.looks = &r, 0
+	h.settling.Push(s, time.Now())
+}
+
+// settle decides on the registrations that wait.
+func (h *hub) settle(now time.Time) {
+	for s, ok := h.settling.Due(now); ok; s, ok = h.settling.Due(now) {
+		if s.looks++; s.looks < settleLooks && h.departs(s.link) {
+			h.settling.Push(s, now)
+			continue
+		}
+		r := h.takeNext(s)
+		h.replace(s, *r)
+	}
+}
+
+// takeNext returns the registration that waits for a session, or nil.
+func (h *hub) takeNext(s *session) *registration {
+	r := s.next
+	s.next = nil
+	h.settling.Remove(s)
+	return r
+}
+
+func (h *hub) open(r registration) {
+	s := newSession(h, r.connectionID, r.seat.key)
+	if h.insert(s, r.roomID) {
+		h.cfg.metrics.RoomCreated(r.roomID)
+	}
+	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
+	h.cfg.logger.Debug("wspulse: session opened", s.field())
+	h.attach(s, r.link, "OnConnect", h.cfg.onConnect)
+}
+
+func (h *hub) resume(s *session, l *link) {
+	h.suspended.Remove(s)
+	s.dropErr = nil
+	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
+	h.cfg.logger.Debug("wspulse: session resumed", s.field())
+	h.attach(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
+}
+
+// attach gives a session its link. The callback runs first, in the turn of the link.
+func (h *hub) attach(s *session, l *link, name string, opening func(Connection)) {
+	prev, now := s.turn, time.Now()
+	l.session, s.link, s.turn = s, l, l.in.left
+	l.calledAt = now
+	h.links.Add(1)
+	l.pulse.pinged = now.Sub(h.start)
+	l.pulse.silent = l.pulse.pinged // no ping yet
+	h.beats.Push(l, now)
+	pump := s.outbox.attach(l) // before reading starts, which may end at once
+	go l.readPump(prev, name, opening)
+	pump.start()
+}
+
+// detach takes its link from a session.
+func (h *hub) detach(s *session) {
+	h.beats.Remove(s.link)
+	h.silent.Remove(s.link)
+	s.link = nil
+}
+
+// depart takes the link from its session, which is suspended, or ends. The peer may be back already.
+func (h *hub) depart(d departure) {
+	s := d.link.session
+	if s.link != d.link {
+		s.discard() // it ended while its link was on the way here
+		return
+	}
+	next := h.takeNext(s)
+	h.detach(s)
+	s.outbox.detach()
+	if h.cfg.resumeWindow == 0 {
+		h.end(s, endDeparted, d.err)
+	} else {
+		h.suspend(s, d.err)
+	}
+	if next != nil {
+		h.admit(*next)
+	}
+}
+
+func (h *hub) suspend(s *session, err error) {
+	s.dropErr = err
+	h.suspended.Push(s, time.Now())
+	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(err))
+	if h.cfg.onTransportDrop != nil {
+		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
+	}
+}
+
+// expire ends the sessions whose window has passed.
+func (h *hub) expire(now time.Time) {
+	for s, ok := h.suspended.Due(now); ok; s, ok = h.suspended.Due(now) {
+		h.end(s, endExpired, s.dropErr)
+	}
+}
+
+// end ends a session once. Its link, if it has one, is closed by the write pump.
+func (h *hub) end(s *session, e *ending, err error) {
+	if s.ended() {
+		return
+	}
+	h.suspended.Remove(s)
+	next := h.takeNext(s)
+	destroyed := h.remove(s)
+	now := time.Now()
+	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(s.openedAt), e.reason)
+	if destroyed {
+		h.cfg.metrics.RoomDestroyed(s.room.id)
+	}
+	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
+	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
+	pump := s.outbox.close() // before whoever waits for done can end reading in another way
+	close(s.done)
+	if s.link != nil {
+		s.link.in.shut()
+		s.link.socket.Cut(s.flushBy)
+		h.detach(s)
+		pump.start()
+	} else {
+		s.discard()
+	}
+	h.lastCallback(s, err)
+	switch {
+	case next == nil:
+	case e == endServerClosed:
+		h.freeSeat(next.seat)
+		h.turnAway(next.link, e.closeFrame)
+	default:
+		h.admit(*next)
+	}
+}
+
+// turnAway closes the WebSocket of a registration that becomes no session. Hub.
+func (h *hub) turnAway(l *link, closeFrame *wire.Frame) {
+	h.links.Add(1)
+	go func() {
+		defer h.links.Done()
+		l.socket.CloseAfter(closeFrame, time.Now().Add(h.cfg.writeWait))
+	}()
+}

@@ -1,0 +1,266 @@
+package wspulse
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+const (
+	closeGrace = time.Second // that a peer gets to read the answer to its close frame before its socket is closed
+	maxControl = 16          // pings and pongs that wait to be written; RFC 6455, section 5.5.3 asks for the latest pong
+)
+
+// A link is one WebSocket under a session, with its two pumps. The write pump runs only while there is something to write.
+type link struct {
+	// Set before the pumps start, then read-only.
+	session *session
+	hub     *hub
+	socket  wire.Socket
+	pump    func() // writePump by itself, so that starting it allocates nothing
+	deflate bool   // the peer takes compressed messages
+
+	pulse pulse // owned by the hub goroutine
+
+	in       inbound
+	watched  atomic.Bool           // a watch has it
+	owed     atomic.Int64          // pings that no pong has come for
+	reads    atomic.Uint32         // grows with each read that brings something; odd while one waits
+	cause    atomic.Pointer[error] // why reading is to end; nil: it is not
+	readDone chan struct{}         // closed when reading has ended
+
+	// Owned by the goroutine that reads; the last two are read-only once readDone is closed.
+	reader     wire.Reader
+	messageBy  time.Time   // the message that is coming in must be there; zero: there is none
+	alarmed    bool        // a deadline is set, for that message or for one before it
+	calledAt   time.Time   // when the callback began that it is in, if there is a message rate
+	received   meter       // of WithMessageRate
+	malformed  int         // messages in a row
+	readErr    error       // why reading ended; nil when the peer closed cleanly
+	closeFrame *wire.Frame // that the peer should get; nil when it is not there to read it
+
+	seenState uint32 // of in; owned by the goroutine of the watch
+}
+
+// newLink returns a link over a connection that has been upgraded, and from which early has been read already.
+func newLink(h *hub, conn net.Conn, early []byte, deflate bool) *link {
+	l := &link{
+		hub:      h,
+		socket:   wire.NewSocket(conn),
+		deflate:  deflate,
+		in:       inbound{left: make(chan struct{})},
+		readDone: make(chan struct{}),
+	}
+	l.in.state.Store(inInline)
+	l.pump = func() { l.writePump(nil) }
+	l.reader = wire.NewReader(l, early, h.cfg.readBufferSize, h.cfg.maxMessageSize)
+	l.reader.Inflate = deflate
+	if h.cfg.messageTimeout > 0 {
+		l.reader.Partial = l.messageBegun
+	}
+	return l
+}
+
+// start starts the write pump of a link that an outbox returned, if it did.
+func (l *link) start() {
+	if l != nil {
+		go l.pump()
+	}
+}
+
+// readPump runs the callback that opens the link, after prev is closed, and then reads. While it waits for a message its stack
+// must not need more than the 2 KiB that it starts with.
+func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connection)) {
+	if l.begin(prev, name, opening) {
+		l.readOn()
+	}
+}
+
+// begin runs the opening callback, in which a link begins, and says whether reading has not passed on meanwhile. What came in
+// until then is not held against the peer.
+func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)) (reads bool) {
+	var err error
+	returned := false
+	defer l.called(&returned, &err)
+	l.hub.watch.add(l)
+	if prev != nil {
+		<-prev
+	}
+	if opening != nil {
+		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
+	}
+	returned = true
+	if !l.in.exit() {
+		l.workOff(nil)
+		return false
+	}
+	l.credit(l.calledAt)
+	return true
+}
+
+// passReadingOn lets another goroutine read if the one that reads is in a callback.
+func (l *link) passReadingOn() {
+	if l.in.passOn() {
+		go func() {
+			l.credit(l.calledAt)
+			l.readOn()
+		}()
+	}
+}
+
+// readOn reads until the peer is gone, or has to go, or until a callback has lost it the reading.
+func (l *link) readOn() {
+	var err error
+	for err == nil {
+		err = l.readNext()
+	}
+	if err != errPassedOn { //nolint:errorlint // it is never wrapped
+		l.endReading(err)
+	}
+}
+
+// endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as long
+// as there is somebody to read it: no time, or that of a close frame.
+func (l *link) endReading(err error) {
+	v := judge(err, l.hub.cfg)
+	l.report(v)
+	l.readErr, l.closeFrame = v.err, v.closeFrame
+	l.in.end()
+	close(l.readDone)
+	l.socket.Cut(time.Now().Add(l.closeWait()))
+	l.session.readEnded(l)
+}
+
+// report tells of a verdict those who ought to know.
+func (l *link) report(v verdict) {
+	switch {
+	case v.limit != "":
+		l.limitReached(v.limit)
+	case v.fault == answeredNone && !l.session.ended():
+		l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
+	case v.fault == brokeRules:
+		l.hub.limited.Warn("wspulse: peer broke the protocol", l.session.field(),
+			zap.Stringer("remoteAddr", l.socket.RemoteAddr()), zap.Error(v.err))
+	}
+}
+
+func (l *link) readHasEnded() bool {
+	select {
+	case <-l.readDone:
+		return true
+	default:
+		return false
+	}
+}
+
+// closeWait is how long a peer whose reading has ended may keep the write pump. Once readDone is closed.
+func (l *link) closeWait() time.Duration {
+	if l.closeFrame == nil {
+		return 0
+	}
+	return min(closeGrace, l.hub.cfg.writeWait)
+}
+
+func (l *link) readNext() error {
+	opcode, data, err := l.reader.Next()
+	if err != nil {
+		return err
+	}
+	if !l.reader.Gathering() {
+		l.messageBy = time.Time{}
+	}
+	if err := l.checkRate(opcode); err != nil {
+		return err
+	}
+	switch opcode {
+	case wire.OpPing:
+		l.session.signal(l, wire.Pong(data)) // a peer that pings faster than it reads gets the latest ones
+		return nil
+	case wire.OpPong:
+		return nil
+	case wire.OpClose:
+		return closeError(data)
+	default: // a message
+		return l.receive(data)
+	}
+}
+
+// Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long or reading
+// is to end.
+func (l *link) Read(p []byte) (int, error) {
+	for {
+		l.reads.Add(1)
+		n, err := l.socket.Conn.Read(p)
+		if n > 0 {
+			l.reads.Add(1)
+			return n, nil
+		}
+		l.reads.Add(^uint32(0))
+		if !isTimeout(err) {
+			return 0, err
+		}
+		if cause := l.cause.Load(); cause != nil {
+			return 0, *cause
+		}
+		if !l.messageBy.IsZero() && !time.Now().Before(l.messageBy) {
+			return 0, &LimitError{LimitMessageTime, websocket.ClosePolicyViolation,
+				fmt.Sprintf("a message took longer than %v", l.hub.cfg.messageTimeout)}
+		}
+		l.alarm(l.messageBy)
+	}
+}
+
+// interrupt ends reading with that error, unless another one has ended it before. Any goroutine.
+func (l *link) interrupt(err error) {
+	if l.cause.CompareAndSwap(nil, &err) {
+		_ = l.socket.SetReadDeadline(longAgo)
+	}
+}
+
+// messageBegun gives a message of which a part is there its time. An alarm that is set already will find that out.
+func (l *link) messageBegun() {
+	l.messageBy = time.Now().Add(l.hub.cfg.messageTimeout)
+	if !l.alarmed {
+		l.alarm(l.messageBy)
+	}
+}
+
+// alarm wakes reading up at that time, or never. An interrupt counts more.
+func (l *link) alarm(t time.Time) {
+	l.alarmed = !t.IsZero()
+	_ = l.socket.SetReadDeadline(t) // reading fails at once where this does
+	if l.cause.Load() != nil {
+		_ = l.socket.SetReadDeadline(longAgo)
+	}
+}
+
+// credit lets the peer send what was due since start, during a callback.
+func (l *link) credit(start time.Time) {
+	if r := l.hub.cfg.messageRate; r.burst > 0 {
+		now := time.Now()
+		l.received.credit(r, now, now.Sub(start))
+	}
+}
+
+// limitReached tells of a limit that ends the link, unless the session has ended before.
+func (l *link) limitReached(limit Limit) {
+	if !l.session.ended() {
+		l.hub.limitReached(limit, l.session.RoomID(), l.session.id, zap.Stringer("remoteAddr", l.socket.RemoteAddr()))
+	}
+}
+
+var (
+	longAgo = time.Unix(1, 0) // a deadline that has passed
+
+	errGoexit   = errors.New("wspulse: a callback ended its goroutine")
+	errPassedOn = errors.New("wspulse: another goroutine reads") // is never seen outside
+	errPongTime = fmt.Errorf("wspulse: the peer has answered no ping: %w", os.ErrDeadlineExceeded)
+)

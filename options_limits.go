@@ -1,0 +1,114 @@
+package wspulse
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"time"
+)
+
+// WithMaxMessageSize sets the largest message that a peer may send, in bytes, after inflating. A larger one ends the transport
+// with close code 1009. Danger: each peer can make the server hold a message of that size while it comes in, twice that while
+// OnMessage runs, and three times where it is compressed; WithMemoryBudget does not count it. Default 512. Must be in
+// [1, 64 MiB].
+func WithMaxMessageSize(n int64) ServerOption {
+	if n < 1 || n > maxMessageSizeCap {
+		panic(fmt.Sprintf("wspulse: WithMaxMessageSize: %d is not in [1, %d]", n, maxMessageSizeCap))
+	}
+	return func(c *serverConfig) { c.maxMessageSize = n }
+}
+
+// WithMaxConnections sets how many sessions there may be, suspended ones included. A request for one more is answered 503
+// with Retry-After, after ConnectFunc and before the upgrade. One that is to resume or replace a session is upgraded, and ends
+// with close code 1013 if that is gone by then and no seat is free. What has ended may keep its socket for writeWait and a
+// second. Danger: anybody who can connect can use up the whole number; see [WithConnectionLimit]. Default 0: no limit. Must
+// not be negative.
+func WithMaxConnections(n int) ServerOption {
+	notNegative("WithMaxConnections", n)
+	return func(c *serverConfig) { c.maxConnections = n }
+}
+
+// WithConnectionLimit sets how many sessions there may be for each key, suspended ones included: for each address, user or
+// tenant, as key says for a request. An empty key has no limit. One session more is answered 429 with Retry-After, after
+// ConnectFunc and before the upgrade. A session that is resumed keeps its key. A request that is to replace a session needs a
+// seat of its own key, once it has been upgraded: without one its WebSocket ends with close code 1013, and the session goes on.
+// key runs on the request's goroutine, after ConnectFunc; a panic in it answers 500. Danger: behind a proxy all requests have
+// the proxy's address. Default: no limit. key must not be nil, and n must be positive.
+func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
+	if key == nil {
+		panic("wspulse: WithConnectionLimit: key must not be nil")
+	}
+	if n <= 0 {
+		panic(fmt.Sprintf("wspulse: WithConnectionLimit: %d is not positive", n))
+	}
+	return func(c *serverConfig) { c.connectionKey, c.connectionLimit = key, n }
+}
+
+// WithMessageRate sets how many messages a peer may send: perSecond in the long run, and burst of them at once. Pings count
+// as messages, and so do pongs that answer none of the server's pings; close frames do not, and what waited while a callback
+// ran is not held against the peer. One more ends the transport with close code 1008 and a [*LimitError]. The count begins
+// anew with each WebSocket. Danger: a peer whose messages were held up on the way sends them as a burst; be generous.
+// Default: no limit. perSecond must be positive and finite, burst at least 1.
+func WithMessageRate(perSecond float64, burst int) ServerOption {
+	if !(perSecond > 0 && perSecond <= math.MaxFloat64) {
+		panic(fmt.Sprintf("wspulse: WithMessageRate: perSecond %v is not positive and finite", perSecond))
+	}
+	if burst < 1 {
+		panic(fmt.Sprintf("wspulse: WithMessageRate: burst %d is less than 1", burst))
+	}
+	return func(c *serverConfig) { c.messageRate = rate{perSecond, float64(burst)} }
+}
+
+// WithMessageTimeout sets how long one message may take to come in, from when a part of it is there, however many pings the
+// peer answers meanwhile. After that the transport ends with close code 1008 and a [*LimitError]. Danger: a large message
+// over a slow line takes its time. Default 5 m; 0 is no limit. Must be in [0, 1h].
+func WithMessageTimeout(d time.Duration) ServerOption {
+	if d < 0 || d > maxTimeout {
+		panic(fmt.Sprintf("wspulse: WithMessageTimeout: %v is not in [0, %v]", d, maxTimeout))
+	}
+	return func(c *serverConfig) { c.messageTimeout = d }
+}
+
+// WithHandshakeTimeout sets how long the opening handshake may take, from the call of ServeHTTP on: the context of the
+// request that ConnectFunc gets ends then, and a request whose time is over is answered 503 with Retry-After. Reading the
+// request is net/http's part: set http.Server.ReadHeaderTimeout as well. Default 0: no limit but that the answer is written
+// within writeWait. Must be in [0, 1h].
+func WithHandshakeTimeout(d time.Duration) ServerOption {
+	if d < 0 || d > maxTimeout {
+		panic(fmt.Sprintf("wspulse: WithHandshakeTimeout: %v is not in [0, %v]", d, maxTimeout))
+	}
+	return func(c *serverConfig) { c.handshakeTimeout = d }
+}
+
+// WithMalformedLimit sets how many messages in a row may be refused by the codec. The last of them ends the transport with
+// close code 1007 and a [*LimitError]. Default 1000; 0 is no limit. Must not be negative.
+func WithMalformedLimit(n int) ServerOption {
+	notNegative("WithMalformedLimit", n)
+	return func(c *serverConfig) { c.malformedLimit = n }
+}
+
+// WithSendBufferBytes sets how many bytes, headers included, may be queued for one session, beside the number of frames
+// that WithSendBufferSize sets. The rules are the same: Send is refused with ErrSendBufferFull, and a Broadcast drops the
+// oldest frames; a frame that is larger than n is dropped itself. Danger: n must hold the largest frame that you send.
+// Default 0: no limit. Must not be negative.
+func WithSendBufferBytes(n int) ServerOption {
+	notNegative("WithSendBufferBytes", n)
+	return func(c *serverConfig) { c.sendBufferBytes = n }
+}
+
+// WithMemoryBudget sets how many bytes may be queued for all sessions together, headers included. A frame that waits in many
+// queues counts in each. When there are more, the largest queues lose their oldest frames until an eighth of the budget is
+// free; FrameDropped counts them. It is enforced a moment after the frame that was too much. What write pumps have taken, up
+// to 64 KiB and the frame that goes over it for each peer that does not read, and what a session that has ended still writes,
+// does not count. Danger: a Broadcast to a large room counts its frame once for each member until their write pumps have taken
+// it. Default 0: no limit. Must not be negative.
+func WithMemoryBudget(n int64) ServerOption {
+	notNegative("WithMemoryBudget", n)
+	return func(c *serverConfig) { c.memoryBudget = n }
+}
+
+func notNegative[T int | int64](option string, n T) {
+	if n < 0 {
+		panic(fmt.Sprintf("wspulse: %s: %d is negative", option, n))
+	}
+}
