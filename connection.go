@@ -1,7 +1,6 @@
 package wspulse
 
 import (
-	"bytes"
 	"container/list"
 	"errors"
 	"fmt"
@@ -204,11 +203,8 @@ func (l *link) receive(data []byte) (err error) {
 			l.hub.logPanic("OnMessage", s.id, v)
 		}
 	}()
-	if cfg.appender == nil {
-		data = bytes.Clone(data) // another codec's Payload may alias what it decodes
-	}
 	start := time.Now()
-	f, err := cfg.codec.Decode(data)
+	f, err := cfg.decode(data)
 	if err != nil {
 		if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
 			reason := zap.Error(err)

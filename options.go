@@ -82,13 +82,6 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 	return c
 }
 
-func (c *serverConfig) setCodec(codec Codec) {
-	c.codec, c.appender = codec, nil
-	if codec == JSONCodec {
-		c.appender, _ = codec.(appendEncoder)
-	}
-}
-
 // WithOnConnect sets the callback that runs when a session has opened. Default none; nil means none.
 //
 // For one connection no two callbacks run at once, and they run in the order OnConnect, OnMessage…, (OnTransportDrop,
