@@ -208,7 +208,7 @@ func (l *link) receive(data []byte) (err error) {
 	if err != nil {
 		if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
 			reason := zap.Error(err)
-			if cfg.appender == nil {
+			if !cfg.json {
 				reason = zap.String("errorType", fmt.Sprintf("%T", err)) // its text may quote the message
 			}
 			entry.Write(s.field(), zap.Int("bytes", len(data)), reason)

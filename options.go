@@ -44,7 +44,7 @@ type serverConfig struct {
 	writeBufferSize int
 
 	codec       Codec
-	appender    appendEncoder  // of JSONCodec; nil for another codec
+	json        bool           // codec is JSONCodec: see setCodec
 	deflater    *wire.Deflater // nil: no compression
 	logger      *zap.Logger
 	metrics     MetricsCollector
