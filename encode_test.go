@@ -16,8 +16,8 @@ func TestJSONCodec_ServerCarriesThePayloadAsItIs(t *testing.T) {
 		w := newWorld(t, wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { _ = c.Send(f) }))
 		alice := w.dialIdle("r", "alice")
 		const message = `{"id":"<1>","event":"a&b","payload":{ "b": 1.0, "a":"<&>` + "\u2028" + `\u003c\/" , "a":2}}`
-		alice.ws.WriteMessage(websocket.TextMessage, []byte(message))
-		if _, data, err := alice.ws.ReadMessage(); string(data) != message || err != nil {
+		alice.WebSocket.WriteMessage(websocket.TextMessage, []byte(message))
+		if _, data, err := alice.WebSocket.ReadMessage(); string(data) != message || err != nil {
 			t.Errorf("peer read %s, %v; want what it sent, %s", data, err, message)
 		}
 	})
@@ -53,7 +53,7 @@ func TestJSONCodec_ReplacedByTheProgram(t *testing.T) {
 		wspulse.JSONCodec = codec
 		alice := w.dialIdle("r", "alice")
 		w.must(w.server.Send("alice", wspulse.Frame{Payload: []byte("raw")}))
-		if _, data, err := alice.ws.ReadMessage(); string(data) != "raw" || err != nil {
+		if _, data, err := alice.WebSocket.ReadMessage(); string(data) != "raw" || err != nil {
 			t.Errorf("peer read %s, %v", data, err)
 		}
 	})

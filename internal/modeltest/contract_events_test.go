@@ -136,9 +136,6 @@ func (m *model) ping(l *modelLink) {
 	}
 }
 
-// live says that something has come from the client, which has pongWait from the next ping on.
-func (m *model) live(l *modelLink) { l.lived, l.pongBy = true, never }
-
 // What comes of it.
 
 // write writes what is queued, if there is somebody to write to. A client that does not read keeps the server in the
