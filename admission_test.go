@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,5 +201,64 @@ func TestHandshakeTimeout_IsForTime(t *testing.T) {
 			t.Errorf("status %d, header %v", response.Code, response.Header())
 		}
 		m.expect(t, "handshake_timeout()")
+	})
+}
+
+// A seat is free when the callbacks of its session have returned, however the session has ended: with a limit of one there is
+// one callback at once.
+func TestConnectionLimit_SeatIsFreeWhenTheCallbacksHaveReturned(t *testing.T) {
+	for name, end := range map[string]func(w *world, p *peer){
+		"Kick":         func(w *world, _ *peer) { w.must(w.server.Kick("alice")) },
+		"Close":        func(w *world, _ *peer) { w.must(w.connection("r", "alice").Close()) },
+		"leaves":       func(_ *world, p *peer) { p.drop(); time.Sleep(time.Second) },
+		"is refused":   func(_ *world, p *peer) { p.close(4000); time.Sleep(time.Second) },
+		"has replaced": func(*world, *peer) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				release := make(chan struct{})
+				var running, most atomic.Int64
+				w := newWorld(t, wspulse.WithConnectionLimit(func(*http.Request) string { return "one" }, 1),
+					wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) {
+						most.Store(max(most.Load(), running.Add(1)))
+						<-release
+						running.Add(-1)
+					}))
+				alice := w.dial("r", "alice")
+				alice.send("work")
+				time.Sleep(time.Second)
+				end(w, alice)
+				for range 20 {
+					if p, _, err := w.upgrade("?room=r&id=alice", nil); err == nil { // to replace, until it has no seat
+						p.StartReading()
+						p.expectClose(1013, "too many connections")
+					}
+				}
+				close(release)
+				time.Sleep(time.Second)
+				again := w.dial("r", "alice")
+				again.send("work")
+				time.Sleep(time.Second)
+				if n := most.Load(); n != 1 {
+					t.Errorf("%d callbacks at once", n)
+				}
+				w.server.Send("alice", ev("hello"))
+				again.expect("hello")
+			})
+		})
+	}
+}
+
+// The same where the last callback is OnDisconnect.
+func TestMaxConnections_OnDisconnectKeepsTheSeat(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithMaxConnections(1),
+			wspulse.WithOnDisconnect(func(wspulse.Connection, error) { time.Sleep(time.Minute) }))
+		w.dial("r", "alice").drop()
+		w.refused("?room=r&id=bob", 503)
+		time.Sleep(time.Minute)
+		w.dial("r", "bob")
+		w.server.Close()
+		time.Sleep(time.Minute)
 	})
 }

@@ -63,7 +63,7 @@ func (a *actor) connect() *stressPeer {
 			heard = a.peer.heard // what it has read must not come again
 		}
 	}
-	ws, err := a.c.w.tryDial(fmt.Sprint("r", a.random.IntN(stressRooms)), id)
+	ws, err := a.c.w.tryDial(a.c.w.dialer(), fmt.Sprint("r", a.random.IntN(stressRooms)), id)
 	if err != nil {
 		if !a.c.stopping.Load() {
 			a.c.t.Errorf("dial: %v", err)

@@ -86,7 +86,7 @@ func TestLoad_5000Connections(t *testing.T) {
 		t.Logf("%s: %v", name, time.Since(start).Round(time.Millisecond))
 	}
 	phase("connect", func(i int) (err error) {
-		peers[i], err = w.tryDial("r", strconv.Itoa(i))
+		peers[i], err = w.tryDial(w.dialer(), "r", strconv.Itoa(i))
 		return err
 	})
 	eventually(t, "all are in the room", func() bool { return len(w.server.GetConnections("r")) == crowdSize })
@@ -136,7 +136,7 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 		w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithResumeWindow(time.Hour),
 			wspulse.WithSendBufferSize(buffer))
 		if err := forEach(crowdSize, func(i int) error {
-			ws, err := w.tryDial("r", strconv.Itoa(i))
+			ws, err := w.tryDial(w.dialer(), "r", strconv.Itoa(i))
 			if err == nil {
 				err = ws.Close()
 			}
@@ -158,7 +158,7 @@ func TestLoad_BroadcastAllocatesNothingForEachRecipient(t *testing.T) {
 		tally := &loadTally{}
 		w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithHeartbeat(time.Minute, 5*time.Minute))
 		if err := forEach(crowdSize, func(i int) error {
-			ws, err := w.tryDial("r", strconv.Itoa(i))
+			ws, err := w.tryDial(w.dialer(), "r", strconv.Itoa(i))
 			if err == nil {
 				t.Cleanup(func() { _ = ws.Close() })
 			}

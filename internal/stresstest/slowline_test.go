@@ -5,11 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
 )
@@ -70,17 +67,12 @@ func TestSlowLine_Download(t *testing.T) {
 	w := newNetWorld(t, wspulse.WithHeartbeat(300*time.Millisecond, time.Second),
 		wspulse.WithWriteWait(time.Second))
 	w.listener.buffers.Store(8 << 10)
-	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer := w.dialer()
+	dialer.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := w.listener.dial(ctx, network, addr)
 		return slowConn{c}, err
-	}}
-	alice, response, err := dialer.Dial("ws"+strings.TrimPrefix(w.http.URL, "http")+"/?room=r&id=alice", nil)
-	if err != nil {
-		t.Fatal(err)
 	}
-	_ = response.Body.Close()
-	defer alice.Close()
-	_ = alice.SetReadDeadline(time.Now().Add(3 * patience))
+	alice := w.dialWith(dialer, "r", "alice")
 	session := w.session("r", "alice")
 	large, _ := json.Marshal(string(bytes.Repeat([]byte("d"), 400<<10)))
 	for _, f := range []wspulse.Frame{{Event: "large", Payload: large}, ev("behind")} {

@@ -111,7 +111,7 @@ func TestStress_UpgradesDuringClose(t *testing.T) {
 		for range 16 {
 			dialers.Go(func() {
 				for {
-					ws, err := w.tryDial("r", "")
+					ws, err := w.tryDial(w.dialer(), "r", "")
 					if err != nil {
 						return
 					}

@@ -108,7 +108,13 @@ func (w *netWorld) noGoroutineLeft() {
 // dial connects a gorilla client that reads when the test does.
 func (w *netWorld) dial(room, id string) *websocket.Conn {
 	w.t.Helper()
-	ws, err := w.tryDial(room, id)
+	return w.dialWith(w.dialer(), room, id)
+}
+
+// dialWith is dial by a dialer of the test's own.
+func (w *netWorld) dialWith(dialer *websocket.Dialer, room, id string) *websocket.Conn {
+	w.t.Helper()
+	ws, err := w.tryDial(dialer, room, id)
 	if err != nil {
 		w.t.Fatalf("dial %s: %v", id, err)
 	}
@@ -116,14 +122,17 @@ func (w *netWorld) dial(room, id string) *websocket.Conn {
 	return ws
 }
 
-func (w *netWorld) tryDial(room, id string) (*websocket.Conn, error) {
-	dialer := websocket.Dialer{
+func (w *netWorld) dialer() *websocket.Dialer {
+	return &websocket.Dialer{
 		HandshakeTimeout: patience,
 		ReadBufferSize:   512,
 		WriteBufferSize:  512,
 		NetDialContext:   w.listener.dial,
 		TLSClientConfig:  &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a test certificate
 	}
+}
+
+func (w *netWorld) tryDial(dialer *websocket.Dialer, room, id string) (*websocket.Conn, error) {
 	ws, response, err := dialer.Dial("ws"+strings.TrimPrefix(w.http.URL, "http")+"/?room="+room+"&id="+id, nil)
 	if response != nil {
 		_ = response.Body.Close()

@@ -1,0 +1,79 @@
+package stresstest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// Compressing a message is not writing it: a peer that reads at once is not cut for the time that it takes.
+func TestWriting_CompressingTakesItsTime(t *testing.T) {
+	const writeWait = 20 * time.Millisecond
+	w := newNetWorld(t, wspulse.WithCompression(9, 0), wspulse.WithWriteWait(writeWait))
+	dialer := w.dialer()
+	dialer.EnableCompression = true
+	alice := w.dialWith(dialer, "r", "alice")
+	session := w.session("r", "alice")
+	words := make([]string, 200_000) // text that takes some time to compress
+	for i := range words {
+		words[i] = fmt.Sprintf("%x", rand.N(1<<20))
+	}
+	large, err := json.Marshal(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []wspulse.Frame{{Event: "large", Payload: large}, ev("behind")} {
+		if err := session.Send(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	for _, event := range []string{"large", "behind"} {
+		if err := hear(alice, event); err != nil {
+			t.Fatalf("after %v: %v", time.Since(start), err)
+		}
+	}
+	if took := time.Since(start); took < 2*writeWait {
+		t.Fatalf("compressing took less than %v: this tries nothing", took)
+	}
+}
+
+// Peers that do not read cost no buffer each: what their sockets do not take waits in their queues, where the memory budget
+// counts it.
+func TestWriting_SlowPeersHoldNoBatch(t *testing.T) {
+	const peers, frames, size = 100, 200, 1000
+	w := newNetWorld(t, wspulse.WithHeartbeat(time.Minute, 2*time.Minute))
+	w.listener.buffers.Store(4 << 10)
+	for i := range peers {
+		w.dial("r", fmt.Sprint(i))
+	}
+	eventually(t, "all are there", func() bool { return len(w.server.GetConnections("r")) == peers })
+	payload, _ := json.Marshal(string(make([]byte, size/6)))
+	before := heapInUse()
+	for range frames {
+		if err := w.server.Broadcast("r", wspulse.Frame{Payload: payload}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond) // the pumps have come to a stop
+	shared := frames * size
+	if held := (heapInUse() - before - shared) / peers; held > 12<<10 {
+		t.Errorf("a peer that does not read costs %d bytes", held)
+	} else {
+		t.Logf("%d bytes for each", held)
+	}
+}
+
+// heapInUse returns the bytes of the heap that are reachable, and those of stacks.
+func heapInUse() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc + m.StackInuse)
+}
