@@ -123,9 +123,8 @@ func (h *hub) attach(s *session, l *link, name string, opening func(Connection))
 	l.pulse.pinged = now.Sub(h.start)
 	l.pulse.silent = l.pulse.pinged // no ping yet
 	h.beats.Push(l, now)
-	pump := s.outbox.attach(l) // before reading starts, which may end at once
+	s.attach(l) // before reading starts, which may end at once
 	go l.readPump(prev, name, opening)
-	pump.start()
 }
 
 // detach takes its link from a session.
@@ -186,16 +185,16 @@ func (h *hub) end(s *session, e *ending, err error) {
 	}
 	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
 	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
-	pump := s.outbox.close() // before whoever waits for done can end reading in another way
-	close(s.done)
-	if s.link != nil {
-		s.link.in.shut()
-		s.link.socket.Cut(s.flushBy)
+	if l := s.link; l != nil {
 		h.detach(s)
-		pump.start()
+		l.in.shut()
+		l.socket.Cut(s.flushBy)
+		s.endOutbox() // before whoever waits for done can end reading in another way
 	} else {
+		s.endOutbox()
 		s.discard()
 	}
+	close(s.done)
 	h.lastCallback(s, err)
 	switch {
 	case next == nil:

@@ -113,6 +113,12 @@ func (s *session) offer(f *wire.Frame) error {
 	return err
 }
 
+// attach lets l write from now on.
+func (s *session) attach(l *link) { s.outbox.attach(l).start() }
+
+// endOutbox lets nothing in any more. The write pump, if there is one, sees to the end.
+func (s *session) endOutbox() { s.outbox.close().start() }
+
 // signal queues a ping or a pong for the peer of l.
 func (s *session) signal(l *link, f *wire.Frame) { s.outbox.signal(l, f).start() }
 

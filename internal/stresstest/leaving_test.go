@@ -39,14 +39,17 @@ func TestLeaving_RedialAtOnce(t *testing.T) {
 		for _, busy := range []time.Duration{0, 30 * time.Millisecond} {
 			t.Run(fmt.Sprintf("%s, callbacks of %v", name, busy), func(t *testing.T) {
 				const tries = 60
-				called := make(chan struct{}, tries)
+				called, back := make(chan struct{}, tries), make(chan struct{}, 2*tries)
 				w := newNetWorld(t, wspulse.WithResumeWindow(time.Minute),
+					wspulse.WithOnConnect(func(wspulse.Connection) { back <- struct{}{} }),
+					wspulse.WithOnTransportRestore(func(wspulse.Connection) { back <- struct{}{} }),
 					wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) {
 						called <- struct{}{}
 						time.Sleep(busy)
 					}))
 				alice := w.dial("r", "alice")
 				session := w.session("r", "alice")
+				<-back
 				for i := range tries {
 					if err := say(alice, "work"); err != nil {
 						t.Fatalf("try %d: %v", i, err)
@@ -54,6 +57,7 @@ func TestLeaving_RedialAtOnce(t *testing.T) {
 					<-called
 					leave(alice)
 					alice = w.dial("r", "alice")
+					<-back // what is sent before that may go where nobody reads any more
 					if err := w.server.Send("alice", ev("hello")); err != nil {
 						t.Fatalf("try %d: Send: %v", i, err)
 					}
