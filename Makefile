@@ -13,8 +13,11 @@ COUNT ?= 1
 STRESS ?= 1m
 FUZZTIME ?= 10s
 
-# $(call each,MODULES,COMMAND): COMMAND in each module, without the workspace, so that the replace lines are tested too.
-each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && GOWORK=off $(2)); done
+# Each module by itself, also when the checkout lies in the workspace of a program.
+export GOWORK := off
+
+# $(call each,MODULES,COMMAND): COMMAND in each module.
+each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && $(2)); done
 
 .PHONY: help check format tidy vet lint test stress cover bench bench-peers soak fuzz browser vuln chat
 
@@ -41,7 +44,7 @@ test: ## all tests, with the race detector and in random order; COUNT=20 repeats
 	$(call each,$(TESTED),go test -race -shuffle=on -count=$(COUNT) ./...)
 
 stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
-	GOWORK=off go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)
+	go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)
 
 cover: ## test coverage of each module, in coverage.out
 	$(call each,$(TESTED),go test -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -n 1)
@@ -50,13 +53,13 @@ bench: ## benchmarks of each module
 	$(call each,$(TESTED),go test -run '^$$' -bench . -benchmem ./...)
 
 bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
-	cd benchmarks && GOWORK=off go run . $(ARGS)
+	cd benchmarks && go run . $(ARGS)
 
 soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
-	cd benchmarks && GOWORK=off go run ./soak $(ARGS)
+	cd benchmarks && go run ./soak $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inputs
-	@set -e; for module in $(TESTED); do (cd $$module && export GOWORK=off; \
+	@set -e; for module in $(TESTED); do (cd $$module; \
 	go list ./... | while read -r package; do \
 	go test -list '^Fuzz' $$package | grep '^Fuzz' | while read -r target; do \
 	echo "== $$package $$target"; \
@@ -64,7 +67,7 @@ fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inpu
 	done || exit 1; done) || exit 1; done
 
 browser: ## two pages of the chat in headless Chromium; SCREENSHOTS=dir keeps the pictures
-	cd examples/chat/browsertest && GOWORK=off go test -count=1 -v ./...
+	cd examples/chat/browsertest && go test -count=1 -v ./...
 
 chat: ## run the chat on http://127.0.0.1:8080
 	go run ./examples/chat

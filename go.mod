@@ -1,6 +1,6 @@
 module github.com/wspulse/server
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/google/uuid v1.6.0
@@ -10,5 +10,3 @@ require (
 )
 
 require go.uber.org/multierr v1.10.0 // indirect
-
-replace github.com/wspulse/core => ./core

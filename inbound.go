@@ -1,7 +1,6 @@
 package wspulse
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -249,10 +248,7 @@ func (l *link) decode(data []byte) (f Frame, err error) {
 			err = l.panicked(v)
 		}
 	}()
-	if l.hub.cfg.appender == nil {
-		data = bytes.Clone(data) // another codec's Payload may alias what it decodes
-	}
-	return l.hub.cfg.codec.Decode(data)
+	return l.hub.cfg.decode(data)
 }
 
 // panicked makes an error of a panic, and logs it.
@@ -268,7 +264,7 @@ func (l *link) malformedMessage(size int, err error) error {
 	}
 	if entry := l.hub.limited.Check(zap.WarnLevel, "wspulse: malformed message dropped"); entry != nil {
 		reason := zap.Error(err)
-		if l.hub.cfg.appender == nil {
+		if !l.hub.cfg.json {
 			reason = zap.String("errorType", fmt.Sprintf("%T", err)) // its text may quote the message
 		}
 		entry.Write(l.session.field(), zap.Int("bytes", size), reason)

@@ -43,7 +43,7 @@ type serverConfig struct {
 	writeBufferSize int
 
 	codec       Codec
-	appender    appendEncoder  // of JSONCodec; nil for another codec
+	json        bool           // codec is JSONCodec: see setCodec
 	deflater    *wire.Deflater // nil: no compression
 	logger      *zap.Logger
 	metrics     MetricsCollector
@@ -79,13 +79,6 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 	}
 	c.setCodec(JSONCodec)
 	return c
-}
-
-func (c *serverConfig) setCodec(codec Codec) {
-	c.codec, c.appender = codec, nil
-	if codec == JSONCodec {
-		c.appender, _ = codec.(appendEncoder)
-	}
 }
 
 // WithOnConnect sets the callback that runs when a session has opened. Default none; nil means none.

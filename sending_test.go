@@ -11,6 +11,7 @@ import (
 	"time"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/envelope"
 )
 
 func TestSend_InOrder(t *testing.T) {
@@ -199,7 +200,7 @@ func TestSend_EncodingErrorQueuesNothing(t *testing.T) {
 		alice := w.dial("r", "alice")
 		m.take()
 		bad := wspulse.Frame{Event: "bad", Payload: []byte("{")}
-		_, want := wspulse.JSONCodec.Encode(bad)
+		_, want := envelope.Append(nil, bad)
 		for name, err := range map[string]error{
 			"Connection.Send":                w.connection("r", "alice").Send(bad),
 			"Server.Send":                    w.server.Send("alice", bad),

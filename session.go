@@ -151,26 +151,3 @@ func (s *session) dropped(frames int) {
 		s.hub.cfg.metrics.FrameDropped(s.room.id, s.id)
 	}
 }
-
-// An appendEncoder leaves room for a WebSocket header before what it encodes. JSONCodec is one.
-type appendEncoder interface {
-	AppendEncode(dst []byte, f Frame) ([]byte, error)
-}
-
-// encode makes the frame that goes on the wire.
-func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
-	if c.appender == nil {
-		data, err := c.codec.Encode(f)
-		if err != nil {
-			return nil, err
-		}
-		return c.deflater.Attach(wire.New(wire.Opcode(c.codec.FrameType()), data)), nil
-	}
-	const envelope = 40 // bytes that JSONCodec puts around the three fields, and some
-	buf := make([]byte, wire.HeaderSize, wire.HeaderSize+envelope+len(f.ID)+len(f.Event)+len(f.Payload))
-	buf, err := c.appender.AppendEncode(buf, f)
-	if err != nil {
-		return nil, err
-	}
-	return c.deflater.Attach(wire.Seal(wire.OpText, buf)), nil
-}

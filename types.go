@@ -12,8 +12,12 @@ const (
 	BinaryMessage = core.BinaryMessage
 )
 
-// JSONCodec is the default [Codec]: one text message {"id":…,"event":…,"payload":…} for each frame, with the payload
-// carried as it is.
+// JSONCodec is the default [Codec]: one text message {"id":…,"event":…,"payload":…} for each frame, the payload being any
+// JSON value.
+//
+// A server whose codec it is carries the payload byte for byte, refuses to send one that is not valid UTF-8, and takes a
+// bare null for malformed. Encode, when you call it yourself, takes the white space out of the payload and escapes <, >
+// and & in it, and does not look at the UTF-8; Decode takes a bare null for a frame without anything.
 var JSONCodec = core.JSONCodec
 
 // Codec turns frames into WebSocket messages and back. Its methods are called from many goroutines at once.

@@ -2,10 +2,7 @@ module github.com/wspulse/server/benchmarks
 
 go 1.26.0
 
-replace (
-	github.com/wspulse/core => ../core
-	github.com/wspulse/server => ..
-)
+replace github.com/wspulse/server => ..
 
 require (
 	github.com/centrifugal/centrifuge v0.40.1

@@ -29,7 +29,7 @@ import (
 
 func newRouter() *router.Router {
 	r := router.New(router.WithFallback(func(c *router.Context) { refuse(c, "no such event") }))
-	r.Use(timed, router.Recovery()) // both wrap every handler, and the fallback
+	r.Use(timed, router.Recovery(), stopAtPanic) // they wrap every handler, and the fallback
 	r.On("echo", withText, func(c *router.Context) { answer(c, c.Frame.Event, c.GetString("text")) })
 	r.On("shout", withText, func(c *router.Context) { answer(c, c.Frame.Event, strings.ToUpper(c.GetString("text"))) })
 	r.On("crash", func(*router.Context) { panic("the handler of crash has crashed") })
@@ -41,6 +41,19 @@ func timed(c *router.Context) {
 	start := time.Now()
 	c.Next()
 	log.Printf("%s: event %.20q took %v, aborted: %v", c.Connection.ID(), c.Frame.Event, time.Since(start), c.IsAborted())
+}
+
+// stopAtPanic keeps the handlers behind one that panics from running. Recovery would let them: so a check that panics would
+// let everything pass.
+func stopAtPanic(c *router.Context) {
+	returned := false
+	defer func() {
+		if !returned {
+			c.Abort()
+		}
+	}()
+	c.Next()
+	returned = true
 }
 
 // withText is middleware of some events only. It hands what it found to the next handler, or keeps it from running.
@@ -67,8 +80,7 @@ func answer(c *router.Context, event, text string) {
 	}
 }
 
-func newServer() wspulse.Server {
-	r := newRouter()
+func newServer(r *router.Router) wspulse.Server {
 	return wspulse.NewServer(
 		func(*http.Request) (roomID, connectionID string, err error) { return "lobby", "", nil }, // a random ID each
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { r.Dispatch(c, f) }),
@@ -78,7 +90,7 @@ func newServer() wspulse.Server {
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
 	flag.Parse()
-	server := newServer()
+	server := newServer(newRouter())
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", server)
 	web := &http.Server{Addr: *addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}

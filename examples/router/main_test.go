@@ -6,13 +6,14 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/wspulse/core/router"
 	wspulse "github.com/wspulse/server"
 	"github.com/wspulse/server/wstest"
 )
 
 func TestRouter_AnswersByEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := wstest.NewServer(t, newServer()).Dial("/")
+		client := wstest.NewServer(t, newServer(newRouter())).Dial("/")
 		client.Send(
 			wspulse.Frame{ID: "1", Event: "echo", Payload: []byte(`"hello"`)},
 			wspulse.Frame{ID: "2", Event: "shout", Payload: []byte(`"hello"`)},
@@ -33,6 +34,21 @@ func TestRouter_AnswersByEvent(t *testing.T) {
 		}
 		if got, want := strings.Join(got, "\n"), strings.Join(want, "\n"); got != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+func TestRouter_ACheckThatPanicsLetsNothingPass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRouter()
+		r.On("guarded",
+			func(*router.Context) { panic("the check of guarded has crashed") },
+			func(c *router.Context) { answer(c, c.Frame.Event, "passed") })
+		client := wstest.NewServer(t, newServer(r)).Dial("/")
+		client.Send(wspulse.Frame{Event: "guarded"}, wspulse.Frame{Event: "echo", Payload: []byte(`"hello"`)})
+		synctest.Wait()
+		if got := fmt.Sprintf("%s", client.Received()); got != `[{ echo "hello"}]` {
+			t.Errorf("the peer received %s", got)
 		}
 	})
 }

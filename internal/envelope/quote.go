@@ -1,4 +1,4 @@
-package wspulse
+package envelope
 
 import (
 	"bytes"
@@ -10,8 +10,7 @@ import (
 // replacement stands for what is not valid UTF-8.
 const replacement = "\uFFFD"
 
-// quotedLen returns the length of the JSON string for s, quotes included. It is
-// len(s)+2 just when s needs no escape.
+// quotedLen returns the length of the JSON string for s, quotes included. It is len(s)+2 just when s needs no escape.
 func quotedLen(s string) int {
 	n := len(s) + len(`""`)
 	for i := 0; i < len(s); i++ {
@@ -52,8 +51,8 @@ func appendQuoted(dst []byte, s string, n int) []byte {
 	return append(dst, '"')
 }
 
-// escape returns the size of the first character of s and what stands for it in a JSON
-// string, "" for itself. What is not valid UTF-8 counts as one character for each byte.
+// escape returns the size of the first character of s and what stands for it in a JSON string, "" for itself. What is
+// not valid UTF-8 counts as one character for each byte.
 func escape(s string) (instead string, size int) {
 	if s[0] < utf8.RuneSelf {
 		return escapes[s[0]], 1
@@ -76,8 +75,8 @@ var escapes = func() (t [utf8.RuneSelf]string) {
 	return t
 }()
 
-// unquotePair returns the strings that a and b stand for, each the inside of a valid
-// JSON string. The two share one allocation.
+// unquotePair returns the strings that a and b stand for, each the inside of a valid JSON string. The two share one
+// allocation.
 func unquotePair(a, b []byte) (string, string) {
 	var sb strings.Builder
 	sb.Grow(len(a) + len(b))
@@ -88,8 +87,8 @@ func unquotePair(a, b []byte) (string, string) {
 	return s[:n], s[n:]
 }
 
-// writeUnquoted writes the string that raw, the inside of a valid JSON string, stands
-// for. What is written is valid UTF-8, and no longer than raw if raw is.
+// writeUnquoted writes the string that raw, the inside of a valid JSON string, stands for. What is written is valid
+// UTF-8, and no longer than raw if raw is.
 func writeUnquoted(b *strings.Builder, raw []byte) {
 	if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
 		b.Write(raw)
@@ -110,8 +109,7 @@ func writeUnquoted(b *strings.Builder, raw []byte) {
 		r := hexRune(raw)
 		raw = raw[6:]
 		if utf16.IsSurrogate(r) {
-			// A pair is one rune. Half a pair is replaced, and what
-			// follows it stands for itself.
+			// A pair is one rune. Half a pair is replaced, and what follows it stands for itself.
 			if r = utf16.DecodeRune(r, hexRune(raw)); r != utf8.RuneError {
 				raw = raw[6:]
 			}

@@ -1,18 +1,15 @@
-package wspulse
+package envelope
 
 import (
 	"encoding/binary"
 	"math/bits"
 )
 
-// The functions in this file walk JSON text (RFC 8259) and agree with
-// encoding/json on what is valid. They take the text and the index to begin at,
-// and return the index after what they have skipped and true, or the index of the
-// first byte that is wrong (the length of the text when it ends too early) and
-// false.
+// The functions in this file walk JSON text (RFC 8259) and agree with encoding/json on what is valid. They take the
+// text and the index to begin at, and return the index after what they have skipped and true, or the index of the first
+// byte that is wrong (the length of the text when it ends too early) and false.
 
-// maxDepth is how deep objects and arrays may nest, the envelope included. It is
-// the limit of encoding/json.
+// maxDepth is how deep objects and arrays may nest, the envelope included. It is the limit of encoding/json.
 const maxDepth = 10_000
 
 // skipSpace returns the index of the first byte at or after i that is not white space.
@@ -25,8 +22,7 @@ func skipSpace(data []byte, i int) int {
 
 // skipValue skips the value that begins exactly at i, depth levels deep in the text.
 func skipValue(data []byte, i, depth int) (int, bool) {
-	// The brackets that are open, innermost last. On the stack for all but the
-	// deepest of values.
+	// The brackets that are open, innermost last. On the stack for all but the deepest of values.
 	var shallow [64]byte
 	open := shallow[:0]
 
@@ -73,8 +69,8 @@ func skipValue(data []byte, i, depth int) (int, bool) {
 // closing is how far a closing bracket is from the one that opens, in ASCII.
 const closing = ']' - '['
 
-// skipEnds skips what follows a value inside the open brackets: those that close, and
-// the comma and key before the next value. It returns the brackets still open.
+// skipEnds skips what follows a value inside the open brackets: those that close, and the comma and key before the next
+// value. It returns the brackets still open.
 func skipEnds(data []byte, i int, open []byte) (int, []byte, bool) {
 	for len(open) > 0 {
 		i = skipSpace(data, i)
@@ -100,8 +96,8 @@ func skipEnds(data []byte, i int, open []byte) (int, []byte, bool) {
 	return i, open, true
 }
 
-// skipKey skips a key, the colon and the space up to the value. It also returns the
-// key as it stands between the quotes.
+// skipKey skips a key, the colon and the space up to the value. It also returns the key as it stands between the
+// quotes.
 func skipKey(data []byte, i int) (key []byte, next int, ok bool) {
 	if i == len(data) || data[i] != '"' {
 		return nil, i, false
@@ -117,8 +113,7 @@ func skipKey(data []byte, i int) (key []byte, next int, ok bool) {
 	return data[i+1 : end-1], skipSpace(data, next+1), true
 }
 
-// skipString skips the string whose opening quote is at i. Any byte from 0x20 up may
-// stand in it, valid UTF-8 or not.
+// skipString skips the string whose opening quote is at i. Any byte from 0x20 up may stand in it, valid UTF-8 or not.
 func skipString(data []byte, i int) (int, bool) {
 	for i = skipPlain(data, i+1); i < len(data); i = skipPlain(data, i) {
 		switch c := data[i]; {
@@ -142,8 +137,8 @@ func skipString(data []byte, i int) (int, bool) {
 func skipPlain(data []byte, i int) int {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for ; i+8 <= len(data); i += 8 {
-		// The top bit of each byte of special says whether that byte is less than ' ', or a quote or backslash, and so 0
-		// after the exclusive or. Subtracting may borrow from the byte behind one that is, which matters to nobody.
+		// The top bit of each byte of special says whether that byte is less than ' ', or a quote or backslash, and so
+		// 0 after the exclusive or. Subtracting may borrow from the byte behind one that is, which matters to nobody.
 		w := binary.LittleEndian.Uint64(data[i:])
 		quote, backslash := w^('"'*ones), w^('\\'*ones)
 		special := ((w-' '*ones)&^w | (quote-ones)&^quote | (backslash-ones)&^backslash) & tops
@@ -186,8 +181,8 @@ func skipLiteral(data []byte, i int, word string) (int, bool) {
 	return i, true
 }
 
-// skipNumber skips the number that begins at i, as much of it as there is: 01 is the
-// number 0 followed by a byte that no caller takes.
+// skipNumber skips the number that begins at i, as much of it as there is: 01 is the number 0 followed by a byte that
+// no caller takes.
 func skipNumber(data []byte, i int) (int, bool) {
 	if data[i] == '-' {
 		i++

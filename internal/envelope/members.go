@@ -1,4 +1,4 @@
-package wspulse
+package envelope
 
 import (
 	"bytes"
@@ -13,36 +13,34 @@ var (
 	errEventType = errors.New("wspulse: decode frame: event is not a string")
 )
 
-// envelope is a message taken apart. Its fields alias the message and are nil
-// for what is absent.
-type envelope struct {
+// members are those of a message that count. They alias the message, and are nil for what is absent.
+type members struct {
 	id, event []byte // between the quotes, escapes not yet resolved
 	payload   []byte // one whole value, without the space around it
 }
 
-// parseEnvelope checks that data is one JSON object whose id and event, if any,
-// are strings or null.
-func parseEnvelope(data []byte) (envelope, error) {
-	var e envelope
+// split takes a message apart. It checks that data is one JSON object whose id and event, if any, are strings or null.
+func split(data []byte) (members, error) {
+	var m members
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '{' {
-		return e, errNotObject
+		return m, errNotObject
 	}
 	i = skipSpace(data, i+1)
 	if i < len(data) && data[i] == '}' {
-		return e, checkEnd(data, i+1)
+		return m, checkEnd(data, i+1)
 	}
 	for {
 		key, start, ok := skipKey(data, i)
 		if !ok {
-			return e, syntaxError(start)
+			return m, syntaxError(start)
 		}
 		end, ok := skipValue(data, start, 1)
 		if !ok {
-			return e, syntaxError(end)
+			return m, syntaxError(end)
 		}
-		if err := e.set(key, data[start:end]); err != nil {
-			return e, err
+		if err := m.set(key, data[start:end]); err != nil {
+			return m, err
 		}
 
 		i = skipSpace(data, end)
@@ -50,29 +48,29 @@ func parseEnvelope(data []byte) (envelope, error) {
 		case i < len(data) && data[i] == ',':
 			i = skipSpace(data, i+1)
 		case i < len(data) && data[i] == '}':
-			return e, checkEnd(data, i+1)
+			return m, checkEnd(data, i+1)
 		default:
-			return e, syntaxError(i)
+			return m, syntaxError(i)
 		}
 	}
 }
 
 // set takes one member of the object, a key between its quotes and a valid value.
-func (e *envelope) set(key, value []byte) error {
+func (m *members) set(key, value []byte) error {
 	switch fieldFor(key) {
 	case fieldID:
-		return setString(&e.id, value, errIDType)
+		return setString(&m.id, value, errIDType)
 	case fieldEvent:
-		return setString(&e.event, value, errEventType)
+		return setString(&m.event, value, errEventType)
 	case fieldPayload:
-		e.payload = value
+		m.payload = value
 	case fieldUnknown:
 	}
 	return nil
 }
 
-// setString stores what is between the quotes of value. As in encoding/json, null
-// changes nothing: it does not undo what an earlier member of the same key set.
+// setString stores what is between the quotes of value. As in encoding/json, null changes nothing: it does not undo
+// what an earlier member of the same key set.
 func setString(dst *[]byte, value []byte, notString error) error {
 	switch value[0] {
 	case '"':
@@ -113,8 +111,7 @@ func foldedFieldFor(key []byte) field {
 		writeUnquoted(&b, key)
 		key = []byte(b.String())
 	}
-	// No letter of the three names has a fold outside ASCII, so a key that
-	// matches has the length of the name.
+	// No letter of the three names has a fold outside ASCII, so a key that matches has the length of the name.
 	switch {
 	case len(key) == len("id") && strings.EqualFold(string(key), "id"):
 		return fieldID

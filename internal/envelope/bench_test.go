@@ -1,17 +1,16 @@
-package wspulse_test
+package envelope_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
-	wspulse "github.com/wspulse/core"
+	core "github.com/wspulse/core"
+	"github.com/wspulse/server/internal/envelope"
 )
 
-// payloadOf returns a JSON object of some size bytes: many small members, then one string
-// that fills it up.
+// payloadOf returns a JSON object of some size bytes: many small members, then one string that fills it up.
 func payloadOf(size int) []byte {
 	const item = `{"user":"ada","x":-12.5,"tags":["a","b"],"text":"hello, world"},`
 	p := []byte(`{"items":[`)
@@ -31,13 +30,13 @@ func textOf(size int) []byte {
 var benchSizes = []int{32, 128, 1 << 10, 16 << 10}
 
 // eachBenchFrame runs fn for frames of each kind of payload in each size.
-func eachBenchFrame(fn func(name string, f wspulse.Frame)) {
+func eachBenchFrame(fn func(name string, f core.Frame)) {
 	for _, payload := range []struct {
 		kind string
 		of   func(size int) []byte
 	}{{"members", payloadOf}, {"text", textOf}} {
 		for _, size := range benchSizes {
-			fn(fmt.Sprintf("payload=%s/size=%d", payload.kind, size), wspulse.Frame{
+			fn(fmt.Sprintf("payload=%s/size=%d", payload.kind, size), core.Frame{
 				ID:      "0192f3c1-7a5e-7cc0-9d1b-3f1c3a4b5d6e",
 				Event:   "chat.message",
 				Payload: payload.of(size),
@@ -46,23 +45,22 @@ func eachBenchFrame(fn func(name string, f wspulse.Frame)) {
 	}
 }
 
-func BenchmarkEncode(b *testing.B) {
-	eachBenchFrame(func(name string, f wspulse.Frame) {
-		b.Run("codec=wspulse/"+name, func(b *testing.B) {
+func BenchmarkAppend(b *testing.B) {
+	eachBenchFrame(func(name string, f core.Frame) {
+		b.Run("by=envelope/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(f.Payload)))
 			for b.Loop() {
-				if _, err := wspulse.JSONCodec.Encode(f); err != nil {
+				if _, err := envelope.Append(nil, f); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
-		b.Run("codec=encoding-json/"+name, func(b *testing.B) {
+		b.Run("by=JSONCodec/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(f.Payload)))
 			for b.Loop() {
-				m := message{f.ID, f.Event, f.Payload}
-				if _, err := json.Marshal(&m); err != nil {
+				if _, err := core.JSONCodec.Encode(f); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -70,27 +68,26 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
-func BenchmarkDecode(b *testing.B) {
-	eachBenchFrame(func(name string, f wspulse.Frame) {
-		data, err := wspulse.JSONCodec.Encode(f)
+func BenchmarkParse(b *testing.B) {
+	eachBenchFrame(func(name string, f core.Frame) {
+		data, err := envelope.Append(nil, f)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Run("codec=wspulse/"+name, func(b *testing.B) {
+		b.Run("by=envelope/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				if _, err := wspulse.JSONCodec.Decode(data); err != nil {
+				if _, err := envelope.Parse(data); err != nil {
 					b.Fatal(err)
 				}
 			}
 		})
-		b.Run("codec=encoding-json/"+name, func(b *testing.B) {
+		b.Run("by=JSONCodec/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(data)))
 			for b.Loop() {
-				var m message
-				if err := json.Unmarshal(data, &m); err != nil {
+				if _, err := core.JSONCodec.Decode(data); err != nil {
 					b.Fatal(err)
 				}
 			}

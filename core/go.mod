@@ -1,3 +1,0 @@
-module github.com/wspulse/core
-
-go 1.26

@@ -1,0 +1,43 @@
+package wspulse
+
+import (
+	"bytes"
+
+	core "github.com/wspulse/core"
+	"github.com/wspulse/server/internal/envelope"
+	"github.com/wspulse/server/internal/wire"
+)
+
+// jsonCodec is JSONCodec, also when somebody has set that to another.
+var jsonCodec = core.JSONCodec
+
+// setCodec takes the short way, by internal/envelope, where the codec is JSONCodec itself.
+func (c *serverConfig) setCodec(codec Codec) {
+	c.codec, c.json = codec, codec == jsonCodec
+}
+
+// encode makes the frame that goes on the wire.
+func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
+	if !c.json {
+		data, err := c.codec.Encode(f)
+		if err != nil {
+			return nil, err
+		}
+		return c.deflater.Attach(wire.New(wire.Opcode(c.codec.FrameType()), data)), nil
+	}
+	const around = 40 // bytes that the envelope has around the three fields, and some
+	buf := make([]byte, wire.HeaderSize, wire.HeaderSize+around+len(f.ID)+len(f.Event)+len(f.Payload))
+	buf, err := envelope.Append(buf, f)
+	if err != nil {
+		return nil, err
+	}
+	return c.deflater.Attach(wire.Seal(wire.OpText, buf)), nil
+}
+
+// decode returns the frame in a message whose memory is used again afterwards.
+func (c *serverConfig) decode(data []byte) (Frame, error) {
+	if !c.json {
+		return c.codec.Decode(bytes.Clone(data)) // another codec's Payload may alias what it decodes
+	}
+	return envelope.Parse(data)
+}
