@@ -354,6 +354,8 @@ func name(err error) string {
 		return "nil"
 	case errors.Is(err, syscall.EPIPE):
 		return "broken-pipe"
+	case errors.Is(err, syscall.ECONNRESET):
+		return "reset"
 	case errors.Is(err, wspulse.ErrDuplicateConnectionID):
 		return "duplicate"
 	case errors.Is(err, wspulse.ErrServerClosed):

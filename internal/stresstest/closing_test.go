@@ -1,0 +1,154 @@
+package stresstest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// closings are the orderly ends, and whether they write what is queued.
+var closings = map[string]struct {
+	do     func(w *netWorld, alice wspulse.Connection)
+	code   int
+	reason string
+	flush  bool
+}{
+	"Connection.Close": {func(_ *netWorld, alice wspulse.Connection) { _ = alice.Close() }, 1000, "", true},
+	"Kick":             {func(w *netWorld, _ wspulse.Connection) { _ = w.server.Kick("alice") }, 1000, "kicked", false},
+	"Server.Close":     {func(w *netWorld, _ wspulse.Connection) { w.server.Close() }, 1001, "server shutting down", true},
+}
+
+// A peer that goes on sending, reads slowly, or whose callback is busy reads what was flushed and the close code, as long as it
+// takes no longer than writeWait.
+func TestClosing_PeerGetsAllOfIt(t *testing.T) {
+	const frames = 100
+	for name, end := range closings {
+		for _, busy := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, callback busy: %t", name, busy), func(t *testing.T) {
+				tally := &loadTally{}
+				release := make(chan struct{})
+				called := make(chan struct{}, 1)
+				w := newNetWorld(t, wspulse.WithMetrics(tally),
+					wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) {
+						select {
+						case called <- struct{}{}:
+						default:
+						}
+						if busy {
+							<-release
+						}
+					}))
+				defer close(release)
+				w.listener.buffers.Store(16 << 10)
+				alice := w.dial("r", "alice")
+				session := w.session("r", "alice")
+				if err := say(alice, "work"); err != nil {
+					t.Fatal(err)
+				}
+				<-called
+				for i := range frames {
+					f := ev(fmt.Sprint(i))
+					f.Payload = []byte(`"` + strings.Repeat("y", 1000) + `"`)
+					if err := session.Send(f); err != nil {
+						t.Fatal(err)
+					}
+				}
+				stopped := make(chan struct{})
+				go func() {
+					defer close(stopped)
+					for say(alice, "tick") == nil {
+						time.Sleep(20 * time.Millisecond)
+					}
+				}()
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					end.do(w, session)
+				}()
+				got := 0
+				for {
+					_, _, err := alice.ReadMessage()
+					var closed *websocket.CloseError
+					if err != nil {
+						if !errors.As(err, &closed) || closed.Code != end.code || closed.Text != end.reason {
+							t.Errorf("after %d of %d frames: %v, want close %d %q", got, frames, err, end.code, end.reason)
+						}
+						break
+					}
+					got++
+					time.Sleep(15 * time.Millisecond)
+				}
+				_ = alice.Close()
+				<-stopped
+				<-ended
+				if end.flush && got != frames {
+					t.Errorf("the peer got %d of %d frames", got, frames)
+				}
+				eventually(t, "every frame is counted once", func() bool {
+					return tally.sent.Load()+tally.dropped.Load() == frames && tally.sent.Load() == int64(got)
+				})
+			})
+		}
+	}
+}
+
+// What was flushed and not taken by the peer when writeWait is over is counted as dropped.
+func TestClosing_WhatThePeerDidNotGetIsCounted(t *testing.T) {
+	needKernel(t)
+	const frames = 200
+	tally := &loadTally{}
+	w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithWriteWait(500*time.Millisecond))
+	w.listener.buffers.Store(4 << 10)
+	alice := w.dial("r", "alice")
+	session := w.session("r", "alice")
+	for i := range frames {
+		f := ev(fmt.Sprint(i))
+		f.Payload = []byte(`"` + strings.Repeat("y", 1000) + `"`)
+		if err := session.Send(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	w.server.Close()
+	if took := time.Since(start); took < 400*time.Millisecond || took > 5*time.Second {
+		t.Errorf("Server.Close took %v, writeWait is 500ms", took)
+	}
+	got := 0
+	for {
+		if _, _, err := alice.ReadMessage(); err != nil {
+			break
+		}
+		got++
+	}
+	if got == 0 || got == frames {
+		t.Fatalf("the peer got %d of %d frames: this tries nothing", got, frames)
+	}
+	if sent, dropped := tally.sent.Load(), tally.dropped.Load(); sent+dropped != frames || dropped == 0 {
+		t.Errorf("%d sent, %d dropped, the peer got %d of %d", sent, dropped, got, frames)
+	}
+	t.Logf("the peer got %d, %d count as sent, %d as dropped", got, tally.sent.Load(), tally.dropped.Load())
+}
+
+// A peer that is done is not waited for.
+func TestClosing_TakesNoLongerThanItNeeds(t *testing.T) {
+	for name, end := range closings {
+		t.Run(name, func(t *testing.T) {
+			w := newNetWorld(t)
+			alice := w.dial("r", "alice")
+			session := w.session("r", "alice")
+			go hearClose(t, alice, end.code, end.reason) // which answers, and leaves the socket open
+			start := time.Now()
+			end.do(w, session)
+			w.server.Close()
+			if took := time.Since(start); took > 500*time.Millisecond {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}

@@ -1,0 +1,118 @@
+package stresstest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	wspulse "github.com/wspulse/server"
+)
+
+// A client that uploads one message for several times pongWait is not cut: bytes that come in are life.
+func TestSlowLine_Upload(t *testing.T) {
+	got := make(chan int, 1)
+	w := newNetWorld(t, wspulse.WithHeartbeat(100*time.Millisecond, 300*time.Millisecond), wspulse.WithMaxMessageSize(1<<20),
+		wspulse.WithOnMessage(func(_ wspulse.Connection, f wspulse.Frame) { got <- len(f.Payload) }))
+	p := dialRaw(t, w)
+	payload := `{"payload":"` + string(bytes.Repeat([]byte("u"), 20<<10)) + `"}`
+	for message := masked(finText, payload); len(message) > 0; message = message[min(512, len(message)):] {
+		p.Write(message[:min(512, len(message))])
+		time.Sleep(50 * time.Millisecond) // 2 s in all, and no pong
+	}
+	select {
+	case n := <-got:
+		if n != 20<<10+2 {
+			t.Errorf("%d bytes", n)
+		}
+	case <-time.After(patience):
+		t.Error("the message has not come")
+	}
+}
+
+// A byte now and then is life too, but WithMessageTimeout bounds it.
+func TestSlowLine_ByteNowAndThen(t *testing.T) {
+	w := newNetWorld(t, wspulse.WithHeartbeat(100*time.Millisecond, 300*time.Millisecond),
+		wspulse.WithMessageTimeout(900*time.Millisecond))
+	p := dialRaw(t, w)
+	session := w.session("r", "mallory")
+	start := time.Now()
+	for _, b := range masked(finText, "some words that never end, of forty bytes") {
+		if _, err := p.Conn.Write([]byte{b}); err != nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	<-session.Done()
+	if took := time.Since(start); took < 900*time.Millisecond || took > 5*time.Second {
+		t.Errorf("cut after %v", took)
+	}
+	p.ExpectClose(1008)
+}
+
+// A slowConn reads some 100 KiB a second.
+type slowConn struct{ net.Conn }
+
+func (c slowConn) Read(p []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return c.Conn.Read(p[:min(2<<10, len(p))])
+}
+
+// A client that downloads all the time, so that its pongs are late, is not cut; nor is a frame that takes longer than writeWait,
+// and what stands behind it arrives.
+func TestSlowLine_Download(t *testing.T) {
+	needKernel(t)
+	w := newNetWorld(t, wspulse.WithHeartbeat(300*time.Millisecond, time.Second),
+		wspulse.WithWriteWait(time.Second))
+	w.listener.buffers.Store(8 << 10)
+	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := w.listener.dial(ctx, network, addr)
+		return slowConn{c}, err
+	}}
+	alice, response, err := dialer.Dial("ws"+strings.TrimPrefix(w.http.URL, "http")+"/?room=r&id=alice", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	defer alice.Close()
+	_ = alice.SetReadDeadline(time.Now().Add(3 * patience))
+	session := w.session("r", "alice")
+	large, _ := json.Marshal(string(bytes.Repeat([]byte("d"), 400<<10)))
+	for _, f := range []wspulse.Frame{{Event: "large", Payload: large}, ev("behind")} {
+		if err := session.Send(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, event := range []string{"large", "behind"} {
+		if err := hear(alice, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-session.Done():
+		t.Error("the session has ended")
+	default:
+	}
+}
+
+// A peer that takes nothing and says nothing is found in pongWait after a ping, though frames wait for it.
+func TestSlowLine_DeadPeerIsFound(t *testing.T) {
+	w := newNetWorld(t, wspulse.WithHeartbeat(100*time.Millisecond, 300*time.Millisecond))
+	w.listener.buffers.Store(4 << 10)
+	w.dial("r", "alice")
+	session := w.session("r", "alice")
+	start := time.Now()
+	large, _ := json.Marshal(string(bytes.Repeat([]byte("d"), 1<<20)))
+	for range 5 {
+		_ = session.Send(wspulse.Frame{Event: "large", Payload: large})
+	}
+	<-session.Done()
+	if took := time.Since(start); took < 300*time.Millisecond || took > 3*time.Second {
+		t.Errorf("found after %v", took)
+	}
+}
