@@ -51,6 +51,7 @@ func TestMaxConnections(t *testing.T) {
 		w.dial("r", "bob")
 		w.refused("?room=r&id=carol", 503)
 		w.must(w.server.Kick("bob"))
+		synctest.Wait() // its OnDisconnect has returned
 		w.dial("r", "carol").drop()
 		w.refused("?room=r&id=bob", 503)
 		time.Sleep(time.Minute)

@@ -117,9 +117,9 @@ func TestOnTransportRestore_ReturnsBeforeTheFirstMessage(t *testing.T) {
 		again := w.dial("r", "alice")
 		w.expect("alice:connect alice:drop(1006)")
 		go again.send("hello")
-		time.Sleep(5*time.Second - 1)
+		time.Sleep(5*time.Second - time.Nanosecond)
 		w.expect("")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.expect("restored alice:message(hello)")
 	})
 }

@@ -123,9 +123,9 @@ func TestAbuse_PongTimeoutDuringWrite(t *testing.T) {
 		w := newWorld(t, wspulse.WithHeartbeat(time.Second, 3500*time.Millisecond),
 			wspulse.WithWriteWait(30*time.Second))
 		w.dialIdle("r", "alice")
-		time.Sleep(4500*time.Millisecond - 1)
+		time.Sleep(4500*time.Millisecond - time.Nanosecond)
 		w.expect("alice:connect")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		w.expect("alice:disconnect(timeout)")
 	})
 }

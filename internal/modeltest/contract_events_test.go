@@ -118,9 +118,6 @@ func (m *model) next() (at time.Duration, event func()) {
 	return at, event
 }
 
-// live says that something has come from the client, which has pongWait from the next ping on.
-func (m *model) live(l *modelLink) { l.lived, l.pongBy = true, never }
-
 func (m *model) ping(l *modelLink) {
 	l.nextPing += m.cfg.pingPeriod
 	if l.lived {
@@ -135,6 +132,9 @@ func (m *model) ping(l *modelLink) {
 		m.stick(l, nil)
 	}
 }
+
+// live says that something has come from the client, which has pongWait from the next ping on.
+func (m *model) live(l *modelLink) { l.lived, l.pongBy = true, never }
 
 // What comes of it.
 
