@@ -14,10 +14,14 @@ FUZZTIME ?= 10s
 # $(call each,MODULES,COMMAND): COMMAND in each module, without the workspace, so that the replace lines are tested too.
 each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && GOWORK=off $(2)); done
 
-.PHONY: help check format tidy vet lint test stress cover bench bench-peers soak fuzz browser vuln chat
+# $(call benchmark,PACKAGE,NAME): that program of the benchmarks, run here, so that the paths in ARGS are from here.
+benchmark = @GOWORK=off go build -C benchmarks -o $(CURDIR)/.bin/$(2) $(1) && .bin/$(2) -dir benchmarks
+
+.PHONY: help check format tidy vet lint test stress cover bench bench-peers bench-record soak fuzz browser vuln
+.PHONY: chat
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: format tidy vet lint test ## format, tidy, vet, lint, test
 
@@ -47,7 +51,10 @@ bench: ## benchmarks of each module
 	$(call each,$(TESTED),go test -run '^$$' -bench . -benchmem ./...)
 
 bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
-	cd benchmarks && GOWORK=off go run . $(ARGS)
+	$(call benchmark,.,bench) $(ARGS)
+
+bench-record: ## the same, merged into benchmarks/results.json, RESULTS.md and plots
+	$(call benchmark,.,bench) -record $(ARGS)
 
 soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
 	cd benchmarks && GOWORK=off go run ./soak $(ARGS)
