@@ -6,13 +6,20 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"go.uber.org/zap/zaptest"
+
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/examples/internal/program"
 	"github.com/wspulse/server/wstest"
 )
 
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+func TestMain_Addr(t *testing.T) { program.TestAddr(t, "/ws") }
+
 func TestRouter_AnswersByEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := wstest.NewServer(t, newServer()).Dial("/")
+		client := wstest.NewServer(t, newServer(zaptest.NewLogger(t))).Dial("/")
 		client.Send(
 			wspulse.Frame{ID: "1", Event: "echo", Payload: []byte(`"hello"`)},
 			wspulse.Frame{ID: "2", Event: "shout", Payload: []byte(`"hello"`)},
