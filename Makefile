@@ -19,10 +19,14 @@ export GOWORK := off
 # $(call each,MODULES,COMMAND): COMMAND in each module.
 each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && $(2)); done
 
-.PHONY: help check format tidy vet lint test stress cover bench bench-peers soak fuzz browser vuln chat
+# $(call benchmark,PACKAGE,NAME): that program of the benchmarks, run here, so that the paths in ARGS are from here.
+benchmark = @go build -C benchmarks -o $(CURDIR)/.bin/$(2) $(1) && .bin/$(2) -dir benchmarks
+
+.PHONY: help check format tidy vet lint test stress cover bench bench-peers bench-record soak soak-record
+.PHONY: fuzz browser vuln chat
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 check: format tidy vet lint test ## format, tidy, vet, lint, test
 
@@ -53,10 +57,16 @@ bench: ## benchmarks of each module
 	$(call each,$(TESTED),go test -run '^$$' -bench . -benchmem ./...)
 
 bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
-	cd benchmarks && go run . $(ARGS)
+	$(call benchmark,.,bench) $(ARGS)
+
+bench-record: ## the same, merged into benchmarks/results.json, RESULTS.md and plots
+	$(call benchmark,.,bench) -record $(ARGS)
 
 soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
-	cd benchmarks && go run ./soak $(ARGS)
+	$(call benchmark,./soak,soak) $(ARGS)
+
+soak-record: ## the same, drawn in benchmarks/plots/soak.svg if it passes
+	$(call benchmark,./soak,soak) -record $(ARGS)
 
 fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inputs
 	@set -e; for module in $(TESTED); do (cd $$module; \
@@ -69,8 +79,8 @@ fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inpu
 browser: ## two pages of the chat in headless Chromium; SCREENSHOTS=dir keeps the pictures
 	cd examples/chat/browsertest && go test -count=1 -v ./...
 
-chat: ## run the chat on http://127.0.0.1:8080
-	go run ./examples/chat
+chat: ## run the chat on http://127.0.0.1:8080; ARGS='-addr 127.0.0.1:0' for a free port
+	go run ./examples/chat $(ARGS)
 
 vuln: ## govulncheck; needs the network that its database is on
 	$(call each,$(MODULES),go run $(GOVULNCHECK) ./...)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wspulse/server/benchmarks/internal/bench"
 	"github.com/wspulse/server/benchmarks/internal/peers"
@@ -42,11 +43,8 @@ func TestQuick(t *testing.T) {
 func testRender(t *testing.T, series []bench.Series) {
 	t.Helper()
 	dir := t.TempDir()
-	results, err := report.Open(dir+"/results.json", bench.Quick(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	results.Add(series)
+	results := report.New(bench.Quick())
+	results.Add(series, time.Now())
 	if err := results.Render(dir); err != nil {
 		t.Fatal(err)
 	}

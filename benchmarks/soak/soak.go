@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/wspulse/server/benchmarks/internal/bench"
-	"github.com/wspulse/server/benchmarks/internal/histogram"
 )
 
 const (
@@ -35,9 +34,10 @@ type world struct {
 	crowd *crowd
 	ward  *ward
 	table *table
+	watch *watchman
 
 	bare, start, left, closed usage // before anybody came, after the warm-up, after all have gone, and after Server.Close
-	baseline, faults          histogram.Histogram
+	baseline, faults          spell
 }
 
 // soak runs the plan, and writes the table and the verdict.
@@ -49,18 +49,29 @@ func soak(p plan, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer w.host.stop()
+	defer w.end()
 	fmt.Fprintf(out, "%v, %d healthy and %d sick connections in %d rooms, %g broadcasts a second in each, seed %d\n\n",
 		p.length, p.healthy, p.sick, p.rooms(), p.rate, p.seed)
 	if err := w.run(); err != nil {
 		return err
 	}
-	if p.plot != "" {
-		if err := w.table.draw(p.plot); err != nil {
-			return err
-		}
+	return w.conclude(out)
+}
+
+// conclude writes the verdict and, if that is good and somebody wants it, the plot.
+func (w *world) conclude(out io.Writer) error {
+	if err := w.report(out); err != nil {
+		return err
 	}
-	return w.report(out)
+	if w.plan.plot == "" {
+		return nil
+	}
+	return w.table.draw(w.plan.plot)
+}
+
+func (w *world) end() {
+	w.host.stop()
+	w.watch.leave()
 }
 
 func newWorld(p plan, out io.Writer) (*world, error) {
@@ -73,7 +84,7 @@ func newWorld(p plan, out io.Writer) (*world, error) {
 	w.crowd = &crowd{host: w.host, plan: p, rooms: w.book.list, healthy: healthy, everyone: append(healthy[:len(healthy):len(healthy)], sick...),
 		random: rand.New(rand.NewPCG(p.seed, 1))} //nolint:gosec // no secret
 	w.ward = &ward{host: w.host, plan: p, sick: sick, suffered: make([]atomic.Int64, len(ailments))}
-	w.table = newTable(w, out)
+	w.table, w.watch = newTable(w, out), startWatchman()
 	w.bare, err = measure()
 	return w, err
 }
@@ -84,7 +95,7 @@ func (w *world) run() (err error) {
 		return err
 	}
 	w.ward.arrive(w.plan.seed+1, w.plan.warmUp()/4)
-	var unused histogram.Histogram
+	var unused spell
 	if err := w.table.watch(warmUp, w.plan.warmUp(), &unused); err != nil {
 		return err
 	}

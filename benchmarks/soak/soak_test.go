@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,12 @@ func TestSoak(t *testing.T) {
 	p.pong, p.writeWait, p.harm = 30*time.Second, 10*time.Second, 10*time.Second
 	p.seed = uint64(time.Now().UnixNano())
 	p.plot = filepath.Join(t.TempDir(), "soak.svg")
-	if err := soak(p, t.Output()); err != nil {
+	var out strings.Builder
+	if err := soak(p, io.MultiWriter(t.Output(), &out)); err != nil {
 		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "none of 0 intervals") {
+		t.Error("the verdict on latency is without intervals")
 	}
 	plot, err := os.ReadFile(p.plot)
 	if err != nil {

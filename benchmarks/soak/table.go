@@ -38,11 +38,14 @@ type line struct {
 	p50, p99                      time.Duration
 	usage                         usage
 	busy, idle                    float64 // shares of all processors: this process, and nobody
+	late                          time.Duration
+	room                          bool // the machine had room
 }
 
 const (
-	heading = "   time  phase    sessions suspended  conn/s resume/s delivered/s dropped  p50 ms  p99 ms  heap MiB goroutines sockets  CPU % idle %"
-	format  = "%7s  %-8s %8d %9d %7.0f %8.0f %11.0f %7d %7.2f %7.2f %9.1f %10d %7d %6.0f %6.0f\n"
+	heading = "   time  phase    sessions suspended  conn/s resume/s delivered/s dropped" +
+		"  p50 ms  p99 ms  heap MiB goroutines sockets  CPU % idle % late ms room"
+	format = "%7s  %-8s %8d %9d %7.0f %8.0f %11.0f %7d %7.2f %7.2f %9.1f %10d %7d %6.0f %6.0f %7.2f %4s\n"
 )
 
 // newTable returns a table that has room for all lines, so that it does not grow.
@@ -52,9 +55,10 @@ func newTable(w *world, out io.Writer) *table {
 }
 
 // watch adds lines for as long as a phase lasts, and to total the ages of the frames that healthy peers heard in it.
-func (t *table) watch(phase string, d time.Duration, total *histogram.Histogram) (err error) {
-	var recent histogram.Histogram
+func (t *table) watch(phase string, d time.Duration, total *spell) (err error) {
+	var recent, late histogram.Histogram
 	t.world.crowd.ages.take(&recent) // what was before
+	t.world.watch.take(&late)
 	if t.last, err = t.count(); err != nil {
 		return err
 	}
@@ -73,13 +77,16 @@ func (t *table) watch(phase string, d time.Duration, total *histogram.Histogram)
 			time.Sleep(t.world.plan.every)
 		}
 		t.world.crowd.ages.take(&recent)
-		total.Merge(&recent)
-		l, err := t.add(phase, &recent)
+		t.world.watch.take(&late)
+		l, err := t.add(phase, &recent, &late)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(t.out, format, l.at.Round(time.Second/10), phase, l.sessions, l.suspended, l.connects, l.resumes, l.deliveries, l.dropped,
-			milliseconds(l.p50), milliseconds(l.p99), mebibytes(l.usage.heap), l.usage.goroutines, l.usage.sockets, 100*l.busy, 100*l.idle)
+		total.add(&recent, l.room)
+		fmt.Fprintf(t.out, format, l.at.Round(time.Second/10), phase, l.sessions, l.suspended,
+			l.connects, l.resumes, l.deliveries, l.dropped,
+			milliseconds(l.p50), milliseconds(l.p99), mebibytes(l.usage.heap), l.usage.goroutines, l.usage.sockets,
+			100*l.busy, 100*l.idle, milliseconds(l.late), yes(l.room))
 	}
 }
 
@@ -91,8 +98,15 @@ func (t *table) count() (c counts, err error) {
 	return c, err
 }
 
+func yes(so bool) string {
+	if so {
+		return "yes"
+	}
+	return "no"
+}
+
 // add adds a line.
-func (t *table) add(phase string, recent *histogram.Histogram) (l line, err error) {
+func (t *table) add(phase string, recent, late *histogram.Histogram) (l line, err error) {
 	last := t.last
 	if t.last, err = t.count(); err != nil {
 		return l, err
@@ -111,7 +125,9 @@ func (t *table) add(phase string, recent *histogram.Histogram) (l line, err erro
 		p50:        recent.Quantile(0.5), p99: recent.Quantile(0.99),
 		busy: (now.processors.self - last.processors.self).Seconds() / seconds / float64(runtime.NumCPU()),
 		idle: (now.processors.idle - last.processors.idle).Seconds() / seconds / float64(runtime.NumCPU()),
+		late: late.Quantile(0.99),
 	}
+	l.room = t.world.plan.hasRoom(l)
 	if l.usage, err = measure(); err != nil {
 		return l, err
 	}
@@ -119,16 +135,17 @@ func (t *table) add(phase string, recent *histogram.Histogram) (l line, err erro
 	return l, nil
 }
 
-// idle returns the share of all processors that nobody used in a phase.
-func (t *table) idle(phase string) float64 {
-	var idle, lines float64
+// machine says how busy the machine was in a phase.
+func (t *table) machine(phase string) string {
+	var idle, busy, lines float64
+	var late time.Duration
 	for _, l := range t.lines {
 		if l.phase == phase {
-			idle += l.idle
-			lines++
+			idle, busy, late, lines = idle+l.idle, busy+l.busy, max(late, l.late), lines+1
 		}
 	}
-	return idle / lines
+	return fmt.Sprintf("%.0f %% idle, %.0f %% used here, timers up to %v late",
+		100*idle/lines, 100*busy/lines, round(late))
 }
 
 // draw writes the plot.

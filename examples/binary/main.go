@@ -18,17 +18,21 @@ import (
 	"flag"
 	"hash/crc32"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"time"
 
+	"go.uber.org/zap"
+
 	wspulse "github.com/wspulse/server"
 )
 
-func newServer() wspulse.Server {
+func newServer(logger *zap.Logger) wspulse.Server {
 	return wspulse.NewServer(
 		func(*http.Request) (roomID, connectionID string, err error) { return "lobby", "", nil }, // a random ID each
+		wspulse.WithLogger(logger),
 		wspulse.WithCodec(Codec{}),
 		wspulse.WithMaxMessageSize(64<<10),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
@@ -47,20 +51,24 @@ func reply(f wspulse.Frame) wspulse.Frame {
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
 	flag.Parse()
-	server := newServer()
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := newServer(zap.Must(zap.NewDevelopment(zap.AddStacktrace(zap.FatalLevel))))
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", server)
-	web := &http.Server{Addr: *addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(interrupt, func() {
 		server.Close()
 		_ = web.Close()
 	})
-	log.Print("listening on ws://", web.Addr, "/ws")
-	if err := web.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	log.Printf("listening on ws://%v/ws", listener.Addr())
+	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 }

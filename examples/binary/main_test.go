@@ -8,14 +8,20 @@ import (
 	"testing/synctest"
 
 	"github.com/gorilla/websocket"
+	"go.uber.org/zap/zaptest"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/examples/internal/program"
 	"github.com/wspulse/server/wstest"
 )
 
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+func TestMain_Addr(t *testing.T) { program.TestAddr(t, "/ws") }
+
 func TestBinary_AnswersAndOutlivesBadMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := wstest.NewServer(t, newServer()).Dial("/", wstest.WithCodec(Codec{}))
+		client := wstest.NewServer(t, newServer(zaptest.NewLogger(t))).Dial("/", wstest.WithCodec(Codec{}))
 		client.Send(wspulse.Frame{ID: "7", Event: "crc32", Payload: []byte("hi")})
 		if err := client.WebSocket.WriteMessage(websocket.BinaryMessage, []byte("\x09no")); err != nil {
 			t.Fatal(err)

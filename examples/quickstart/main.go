@@ -11,16 +11,20 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"time"
 
+	"go.uber.org/zap"
+
 	wspulse "github.com/wspulse/server"
 )
 
-func newServer() (server wspulse.Server) {
+func newServer(logger *zap.Logger) (server wspulse.Server) {
 	connect := func(r *http.Request) (roomID, connectionID string, err error) {
 		room, name := r.URL.Query().Get("room"), r.URL.Query().Get("name")
 		if room == "" || name == "" {
@@ -33,22 +37,29 @@ func newServer() (server wspulse.Server) {
 			log.Print(err)
 		}
 	}
-	server = wspulse.NewServer(connect, wspulse.WithOnMessage(relay), wspulse.WithResumeWindow(30*time.Second))
+	server = wspulse.NewServer(connect, wspulse.WithOnMessage(relay), wspulse.WithResumeWindow(30*time.Second),
+		wspulse.WithLogger(logger)) // says why a message or a peer was refused
 	return server
 }
 
 func main() {
-	server := newServer()
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
+	flag.Parse()
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := newServer(zap.Must(zap.NewDevelopment(zap.AddStacktrace(zap.FatalLevel))))
 	http.Handle("/ws", server)
-	web := &http.Server{Addr: "127.0.0.1:8080", ReadHeaderTimeout: 5 * time.Second}
+	web := &http.Server{ReadHeaderTimeout: 5 * time.Second}
 	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(interrupt, func() {
 		server.Close() // peers get what is queued for them, then close code 1001
 		_ = web.Close()
 	})
-	log.Print("listening on ws://", web.Addr, "/ws")
-	if err := web.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	log.Printf("listening on ws://%v/ws", listener.Addr())
+	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 }

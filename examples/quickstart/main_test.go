@@ -8,13 +8,21 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
+	"go.uber.org/zap/zaptest"
+
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/examples/internal/program"
 	"github.com/wspulse/server/wstest"
 )
 
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+func TestMain_Addr(t *testing.T) { program.TestAddr(t, "/ws?room=lobby&name=ann") }
+
 func TestQuickstart_RelaysToTheRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := wstest.NewServer(t, newServer())
+		server := wstest.NewServer(t, newServer(zaptest.NewLogger(t)))
 		ann := server.Dial("/?room=lobby&name=ann")
 		bob := server.Dial("/?room=lobby&name=bob")
 		eve := server.Dial("/?room=cellar&name=eve")
@@ -36,7 +44,7 @@ func TestQuickstart_RelaysToTheRoom(t *testing.T) {
 
 func TestQuickstart_ResumesWithWhatWasSaidMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := wstest.NewServer(t, newServer())
+		server := wstest.NewServer(t, newServer(zaptest.NewLogger(t)))
 		ann := server.Dial("/?room=lobby&name=ann")
 		bob := server.Dial("/?room=lobby&name=bob")
 		synctest.Wait()
@@ -54,11 +62,31 @@ func TestQuickstart_ResumesWithWhatWasSaidMeanwhile(t *testing.T) {
 
 func TestQuickstart_RefusesTheNameless(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, response, err := wstest.NewServer(t, newServer()).TryDial("/?room=lobby")
+		_, response, err := wstest.NewServer(t, newServer(zaptest.NewLogger(t))).TryDial("/?room=lobby")
 		if err == nil || response.StatusCode != http.StatusUnauthorized {
 			t.Errorf("got %v, want a refusal with status 401", err)
 		}
 	})
+}
+
+// What a user of the quick start would wonder about is said.
+func TestQuickstart_SaysWhatItDoesNotTake(t *testing.T) {
+	p := program.Start(t, "-addr", "127.0.0.1:0")
+	ws := p.Dial("/ws?room=lobby&name=ann")
+	p.Await("every origin is accepted")
+	for _, c := range []struct{ message, log string }{
+		{`{"event":`, "malformed message dropped"},
+		{`{"event":"say","payload":"` + strings.Repeat("x", 512) + `"}`, "limit reached"},
+	} {
+		if err := ws.WriteMessage(websocket.TextMessage, []byte(c.message)); err != nil {
+			t.Fatal(err)
+		}
+		p.Await(c.log)
+	}
+	if strings.Contains(p.Output(), "\n\t") {
+		t.Errorf("that comes with stack traces:\n%s", p.Output())
+	}
+	p.Interrupt()
 }
 
 func TestQuickstart_IsWhatTheReadmeShows(t *testing.T) {

@@ -17,11 +17,14 @@ import (
 	"errors"
 	"flag"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/wspulse/core/router"
 	wspulse "github.com/wspulse/server"
@@ -80,28 +83,33 @@ func answer(c *router.Context, event, text string) {
 	}
 }
 
-func newServer(r *router.Router) wspulse.Server {
+func newServer(r *router.Router, logger *zap.Logger) wspulse.Server {
 	return wspulse.NewServer(
 		func(*http.Request) (roomID, connectionID string, err error) { return "lobby", "", nil }, // a random ID each
+		wspulse.WithLogger(logger),
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { r.Dispatch(c, f) }),
 	)
 }
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on")
+	addr := flag.String("addr", "127.0.0.1:8080", "address to listen on; port 0 takes a free one")
 	flag.Parse()
-	server := newServer(newRouter())
+	listener, err := net.Listen("tcp", *addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := newServer(newRouter(), zap.Must(zap.NewDevelopment(zap.AddStacktrace(zap.FatalLevel))))
 	mux := http.NewServeMux()
 	mux.Handle("GET /ws", server)
-	web := &http.Server{Addr: *addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	web := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	context.AfterFunc(interrupt, func() {
 		server.Close()
 		_ = web.Close()
 	})
-	log.Print("listening on ws://", web.Addr, "/ws")
-	if err := web.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+	log.Printf("listening on ws://%v/ws", listener.Addr())
+	if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 }

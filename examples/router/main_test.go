@@ -6,14 +6,22 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"go.uber.org/zap/zaptest"
+
 	"github.com/wspulse/core/router"
+
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/examples/internal/program"
 	"github.com/wspulse/server/wstest"
 )
 
+func TestMain(m *testing.M) { program.Main(m, main) }
+
+func TestMain_Addr(t *testing.T) { program.TestAddr(t, "/ws") }
+
 func TestRouter_AnswersByEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := wstest.NewServer(t, newServer(newRouter())).Dial("/")
+		client := wstest.NewServer(t, newServer(newRouter(), zaptest.NewLogger(t))).Dial("/")
 		client.Send(
 			wspulse.Frame{ID: "1", Event: "echo", Payload: []byte(`"hello"`)},
 			wspulse.Frame{ID: "2", Event: "shout", Payload: []byte(`"hello"`)},
@@ -44,7 +52,7 @@ func TestRouter_ACheckThatPanicsLetsNothingPass(t *testing.T) {
 		r.On("guarded",
 			func(*router.Context) { panic("the check of guarded has crashed") },
 			func(c *router.Context) { answer(c, c.Frame.Event, "passed") })
-		client := wstest.NewServer(t, newServer(r)).Dial("/")
+		client := wstest.NewServer(t, newServer(r, zaptest.NewLogger(t))).Dial("/")
 		client.Send(wspulse.Frame{Event: "guarded"}, wspulse.Frame{Event: "echo", Payload: []byte(`"hello"`)})
 		synctest.Wait()
 		if got := fmt.Sprintf("%s", client.Received()); got != `[{ echo "hello"}]` {

@@ -1,6 +1,11 @@
 package bench
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/wspulse/server/benchmarks/internal/peers"
+)
 
 // A Plan says how large and how long the measurements are.
 type Plan struct {
@@ -60,4 +65,14 @@ func Quick() Plan {
 	p.SlowConns, p.SlowOf, p.SlowFill = 2, 20, 256
 	p.ResumeConns, p.ResumeFrames = 20, 10
 	return p
+}
+
+// Has says whether a series is of one of the plan's cases, and of a peer that there is.
+func (p Plan) Has(of Series) bool {
+	if _, err := peers.Find(of.Peer); err != nil {
+		return false
+	}
+	return slices.ContainsFunc(Scenarios(p), func(s Scenario) bool {
+		return s.Name == of.Scenario && slices.ContainsFunc(s.Cases, func(c Case) bool { return c.Name == of.Case })
+	})
 }

@@ -24,8 +24,15 @@ type Options struct {
 // A Series is what one peer did in one case.
 type Series struct {
 	Scenario, Case, Peer string
-	Baseline             bool `json:",omitempty"` // of the other build
+	Baseline             bool   `json:",omitempty"` // of the other build
+	Run                  string `json:",omitempty"` // when it began; series of one run have rounds in common
+	Apart                string `json:",omitempty"` // how it was measured, where that is not how the others were
 	Rounds               []Round
+}
+
+// Measured says whether any round has figures.
+func (s Series) Measured() bool {
+	return slices.ContainsFunc(s.Rounds, func(r Round) bool { return r.Error == "" })
 }
 
 // name is the peer's, and tells the builds apart.

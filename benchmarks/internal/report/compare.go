@@ -25,7 +25,7 @@ func Compare(w io.Writer, plan bench.Plan, series []bench.Series) error {
 					continue
 				}
 				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n",
-					s.Name, now.Case, now.Peer, column.Title, was, is, ratios(now.Rounds, before.Rounds, column.Key))
+					s.Name, now.Case, now.Peer, column.Title, was, is, ratios(now, before, column.Key))
 			}
 		}
 	}

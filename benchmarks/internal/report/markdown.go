@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -30,25 +31,40 @@ func (r *Results) Render(dir string) error {
 		return err
 	}
 	var b strings.Builder
+	b.WriteString("# Results\n\nWritten by the program in this directory; `make bench-record` in the root measures all of it anew.\n\n")
 	r.header(&b)
 	for _, p := range plots {
 		fmt.Fprintf(&b, "![%s](plots/%s)\n\n", p.title, p.file)
 	}
-	for _, s := range bench.Scenarios(r.Plan) {
-		r.scenario(&b, s)
-	}
+	r.scenarios(&b)
 	r.shortcomings(&b, why)
 	return os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(strings.TrimRight(b.String(), "\n")+"\n"), 0o644)
 }
 
+// Print writes the tables.
+func (r *Results) Print(w io.Writer) error {
+	var b strings.Builder
+	r.header(&b)
+	r.scenarios(&b)
+	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
+	return err
+}
+
+func (r *Results) scenarios(b *strings.Builder) {
+	for _, s := range bench.Scenarios(r.Plan) {
+		r.scenario(b, s)
+	}
+}
+
 func (r *Results) header(b *strings.Builder) {
-	fmt.Fprintf(b, "# Results\n\nWritten by the program in this directory; `make bench-peers` in the root repeats it.\n\n")
-	fmt.Fprintf(b, "Machine: %d cores, %s, %s, %s. Server and load generator share the cores, over 127.0.0.1.\n\n",
-		r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go)
+	fmt.Fprintf(b, "Machine: %v. Server and load generator share the cores, over 127.0.0.1.\n\n", r.Machine)
 	fmt.Fprintf(b, "Each figure is the median of up to %d interleaved rounds of %v, or of as many as stand above its table, with the range in brackets. × is the median of the ratios to %s "+
 		"of the same round. Server CPU, user and system, is the steadiest figure; rates depend on the load generator too. Every delivery was counted and its order "+
 		"checked; a measurement with a loss is shown as failed. Every connection may queue %d messages, buffers are %d bytes, compression is off, heartbeats are %v apart. Deliveries a write are by system calls.\n\n",
 		r.Plan.Rounds, r.Plan.Duration, basis, r.Plan.Queue, peers.BufferSize, r.Plan.Ping)
+	if r.mixed() {
+		b.WriteString("A ratio with ~ before it is that of the medians of two runs, which have no round in common.\n\n")
+	}
 	b.WriteString("| server | version | how it is used, and what it sends |\n|---|---|---|\n")
 	for _, e := range r.peers() {
 		fmt.Fprintf(b, "| %s | %s | %s |\n", e.Name, cmp.Or(r.Versions[e.Module], "–"), e.About)
@@ -60,7 +76,7 @@ func (r *Results) scenario(b *strings.Builder, s bench.Scenario) {
 	measured := false
 	for _, c := range s.Cases {
 		for _, e := range r.peers() {
-			measured = measured || r.find(s.Name, c.Name, e.Name) != nil
+			measured = measured || r.find(s.Name, c.Name, e.Name).Rounds != nil
 		}
 	}
 	if !measured {
@@ -82,7 +98,7 @@ func (r *Results) scenario(b *strings.Builder, s bench.Scenario) {
 func (r *Results) table(b *strings.Builder, s bench.Scenario, c bench.Case) {
 	columns := r.present(s, c)
 	fmt.Fprintf(b, "### %s, %s\n\n", s.Name, c.Name)
-	if n := len(r.find(s.Name, c.Name, ours)); n > r.Plan.Rounds {
+	if n := len(r.find(s.Name, c.Name, ours).Rounds); n > r.Plan.Rounds {
 		fmt.Fprintf(b, "%d rounds.\n\n", n)
 	}
 	b.WriteString("| server |")
@@ -102,23 +118,26 @@ func (r *Results) table(b *strings.Builder, s bench.Scenario, c bench.Case) {
 	b.WriteString("\n")
 	base := r.find(s.Name, c.Name, basis)
 	for _, e := range r.peers() {
-		rounds := r.find(s.Name, c.Name, e.Name)
-		if rounds == nil {
+		series := r.find(s.Name, c.Name, e.Name)
+		if series.Rounds == nil {
 			continue
 		}
 		fmt.Fprintf(b, "| %s |", emphasize(e))
 		for _, column := range columns {
-			fmt.Fprintf(b, " %s |", values(rounds, column.Key))
+			fmt.Fprintf(b, " %s |", values(series.Rounds, column.Key))
 			if !column.Info {
-				fmt.Fprintf(b, " %s |", ratio(rounds, base, column.Key))
+				fmt.Fprintf(b, " %s |", ratio(series, base, column.Key))
 			}
 		}
 		b.WriteString("\n")
 	}
 	b.WriteString("\n")
 	for _, e := range r.peers() {
-		if text := failure(r.find(s.Name, c.Name, e.Name)); text != "" {
-			fmt.Fprintf(b, "%s: %s\n\n", e.Name, text)
+		series := r.find(s.Name, c.Name, e.Name)
+		for _, text := range []string{failure(series.Rounds), series.Apart} {
+			if text != "" {
+				fmt.Fprintf(b, "%s: %s\n\n", e.Name, text)
+			}
 		}
 	}
 }
@@ -127,7 +146,7 @@ func (r *Results) table(b *strings.Builder, s bench.Scenario, c bench.Case) {
 func (r *Results) present(s bench.Scenario, c bench.Case) (columns []bench.Column) {
 	for _, column := range s.Columns {
 		for _, e := range r.peers() {
-			if len(values(r.find(s.Name, c.Name, e.Name), column.Key)) > 0 {
+			if len(values(r.find(s.Name, c.Name, e.Name).Rounds, column.Key)) > 0 {
 				columns = append(columns, column)
 				break
 			}
@@ -143,10 +162,13 @@ func emphasize(e peers.Entry) string {
 	return e.Name
 }
 
-func ratio(rounds, base []bench.Round, key string) string {
-	s := ratios(rounds, base, key)
-	if len(s) == 0 {
+func ratio(of, base bench.Series, key string) string {
+	s := ratios(of, base, key)
+	switch {
+	case len(s) == 0:
 		return "–"
+	case of.Run != base.Run:
+		return fmt.Sprintf("~%.2f", s.median())
 	}
 	return fmt.Sprintf("%.2f", s.median())
 }

@@ -20,11 +20,19 @@ func values(rounds []bench.Round, key string) (s sample) {
 	return s
 }
 
-// ratios returns the values of a figure over those of a base, round by round.
-func ratios(rounds, base []bench.Round, key string) (s sample) {
-	for i := range min(len(rounds), len(base)) {
-		v, ok := rounds[i].Figures[key]
-		b, okBase := base[i].Figures[key]
+// ratios returns the values of a figure over those of a base, round by round, or the one ratio of the medians where the two
+// have no rounds in common.
+func ratios(of, base bench.Series, key string) (s sample) {
+	if of.Run != base.Run {
+		v, b := values(of.Rounds, key), values(base.Rounds, key)
+		if len(v) == 0 || len(b) == 0 || b.median() <= 0 {
+			return nil
+		}
+		return sample{v.median() / b.median()}
+	}
+	for i := range min(len(of.Rounds), len(base.Rounds)) {
+		v, ok := of.Rounds[i].Figures[key]
+		b, okBase := base.Rounds[i].Figures[key]
 		if ok && okBase && b > 0 {
 			s = append(s, v/b)
 		}

@@ -54,7 +54,7 @@ func (r *Results) bars(title, scenario, key string, cases ...string) *barChart {
 		group := barGroup{label: e.Name, ours: e.Name == ours}
 		found := false
 		for _, name := range cases {
-			s := values(r.find(scenario, name, e.Name), key)
+			s := values(r.find(scenario, name, e.Name).Rounds, key)
 			found = found || len(s) > 0
 			group.bars = append(group.bars, s)
 		}
@@ -71,7 +71,7 @@ func (r *Results) lines(title, axis, scenario, key string) *lineChart {
 	for _, e := range r.peers() {
 		l := line{label: e.Name, ours: e.Name == ours}
 		for _, members := range r.Plan.Scale {
-			if s := values(r.find(scenario, fmt.Sprintf("%d members", members), e.Name), key); len(s) > 0 {
+			if s := values(r.find(scenario, fmt.Sprintf("%d members", members), e.Name).Rounds, key); len(s) > 0 {
 				l.points = append(l.points, point{float64(members), s.median()})
 			}
 		}

@@ -34,49 +34,63 @@ type Machine struct {
 	Go     string
 }
 
-// Open returns the results in a file, if keep is set and there are any, or empty ones.
-func Open(file string, plan bench.Plan, keep bool) (*Results, error) {
-	results := &Results{Machine: thisMachine(), Versions: versions(), Plan: plan}
-	if !keep {
-		return results, nil
-	}
+// String names the machine in a line.
+func (m Machine) String() string {
+	return fmt.Sprintf("%d cores, %s, %s, %s", m.Cores, m.CPU, m.Kernel, m.Go)
+}
+
+// New returns results without figures, of this machine and this build.
+func New(plan bench.Plan) *Results {
+	return &Results{Machine: thisMachine(), Versions: versions(), Plan: plan}
+}
+
+// Open returns the results in a file, or ones without figures if there is none.
+func Open(file string, plan bench.Plan) (*Results, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return results, nil
+		return New(plan), nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return results, json.Unmarshal(data, results)
+	results := new(Results)
+	if err := json.Unmarshal(data, results); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return results, nil
 }
 
-// Save writes the results to a file.
+// Save writes the results to a file, which holds what it held before until all of them are written.
 func (r *Results) Save(file string) error {
-	data, err := json.MarshalIndent(r, "", " ")
+	data, err := r.JSON()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(data, '\n'), 0o644)
+	unfinished := file + ".new"
+	if err := os.WriteFile(unfinished, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, file)
 }
 
-// Add adds series, which replace those of the same scenario, case and peer.
-func (r *Results) Add(series []bench.Series) {
-	for _, s := range series {
-		r.Series = slices.DeleteFunc(r.Series, func(old bench.Series) bool {
-			return old.Scenario == s.Scenario && old.Case == s.Case && old.Peer == s.Peer
-		})
-		r.Series = append(r.Series, s)
-	}
+// JSON returns what Open reads.
+func (r *Results) JSON() ([]byte, error) {
+	data, err := json.MarshalIndent(r, "", " ")
+	return append(data, '\n'), err
 }
 
-// find returns the rounds of one peer in one case.
-func (r *Results) find(scenario, name, peer string) []bench.Round {
-	for _, s := range r.Series {
-		if s.Scenario == scenario && s.Case == name && s.Peer == peer {
-			return s.Rounds
-		}
+// find returns what one peer did in one case. Its Rounds are nil if that was not measured.
+func (r *Results) find(scenario, name, peer string) bench.Series {
+	if i := r.index(scenario, name, peer); i >= 0 {
+		return r.Series[i]
 	}
-	return nil
+	return bench.Series{}
+}
+
+func (r *Results) index(scenario, name, peer string) int {
+	return slices.IndexFunc(r.Series, func(s bench.Series) bool {
+		return s.Scenario == scenario && s.Case == name && s.Peer == peer
+	})
 }
 
 // peers returns the peers that were measured, in the usual order.
