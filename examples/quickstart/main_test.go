@@ -86,6 +86,7 @@ func TestQuickstart_SaysWhatItDoesNotTake(t *testing.T) {
 	if strings.Contains(p.Output(), "\n\t") {
 		t.Errorf("that comes with stack traces:\n%s", p.Output())
 	}
+	ws.Close() // or it would be waited for
 	p.Interrupt()
 }
 

@@ -32,8 +32,13 @@ func (p *Process) Dial(path string) *websocket.Conn {
 func TestAddr(t *testing.T, path string) {
 	p := Start(t, "-addr", "127.0.0.1:0")
 	ws := p.Dial(path)
+	heard := make(chan error, 1)
+	go func() {
+		_, _, err := ws.ReadMessage()
+		heard <- err
+	}()
 	p.Interrupt()
-	if _, _, err := ws.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+	if err := <-heard; !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 		t.Errorf("the peer got %v, want close code 1001", err)
 	}
 
