@@ -7,24 +7,43 @@ import (
 	"time"
 )
 
-// Socket is the net.Conn under a link. One goroutine reads it and one writes it; Part, Drain and Abort are the ways to end it.
+// Socket is the net.Conn under a link. One goroutine reads it and one writes it, and any may look at what the kernel
+// knows of it; Part, Drain and Abort are the ways to end it.
 type Socket struct {
 	net.Conn
-	raw syscall.RawConn // for an Eager; nil where there is none
+
+	// Set at construction, then read-only.
+	kernel syscall.RawConn // of the Conn, or of the one below it; nil where the kernel can't be asked
+	plain  bool            // what is written to kernel is what is written to Conn
 }
 
 // NewSocket returns the socket of a connection.
 func NewSocket(conn net.Conn) Socket {
-	s := Socket{Conn: conn}
-	if tcp, ok := conn.(*net.TCPConn); ok && canWriteOnce {
-		s.raw, _ = tcp.SyscallConn()
-	}
-	return s
+	kernel, plain := kernelOf(conn)
+	return Socket{Conn: conn, kernel: kernel, plain: plain}
 }
 
-// Part writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
-// peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather than a
-// reset.
+// kernelOf returns how to ask the kernel about a connection, or about the one that it is a layer upon, such as TLS.
+func kernelOf(conn net.Conn) (kernel syscall.RawConn, plain bool) {
+	_, plain = conn.(*net.TCPConn)
+	for {
+		layer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = layer.NetConn()
+	}
+	if c, ok := conn.(syscall.Conn); ok {
+		if kernel, err := c.SyscallConn(); err == nil {
+			return kernel, plain
+		}
+	}
+	return nil, false
+}
+
+// Part writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until
+// the peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather
+// than a reset.
 func (s *Socket) Part(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
 	if s.Conn.SetDeadline(deadline) != nil {
