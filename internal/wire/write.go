@@ -1,0 +1,128 @@
+package wire
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// minProgress is how many bytes the peer of a WriteAll has to take in each wait.
+const minProgress = 4 << 10
+
+// WriteAll writes p, however long that takes, as long as the peer takes bytes: it is cut once fewer than 4 KiB were
+// taken within wait. That is a floor of throughput, of 4 KiB/wait. On Linux, taken is what the peer's TCP has
+// acknowledged, whoever wrote it and when; elsewhere, and over anything but TCP, what the Conn has accepted of p. The
+// peer's TCP may take bytes in lumps, of a sixteenth to a half of its receive buffer, while its application reads
+// slowly but steadily.
+//
+// An error leaves p half written, and the socket is of no more use. That of a cut is os.ErrDeadlineExceeded, whether
+// the cut was for lack of progress or Cut's. WriteAll belongs to the one writer, waits for no deadline of its own where
+// p goes out at once, and keeps nothing of p.
+func (s *Socket) WriteAll(p []byte, wait time.Duration) (n int, err error) {
+	if n, err = s.TryWrite(p); err != nil || n == len(p) {
+		return n, err
+	}
+	w := s.watched(wait)
+	m, err := w.write(p[n:])
+	if !w.end() {
+		s.watch = nil
+	}
+	return n + m, err
+}
+
+// A watch sees to it that a write does not wait for a peer that takes nothing. A socket uses one again and again.
+type watch struct {
+	// Set at construction, then read-only.
+	socket *Socket
+	timer  *time.Timer
+
+	accepted atomic.Uint64 // bytes that Conn has accepted; counted if the kernel does not say what was taken
+
+	mu      sync.Mutex // guards what follows; its holder may take the socket's
+	on      bool       // there is a write
+	kernel  bool       // knows what was taken
+	wait    time.Duration
+	checkAt time.Time // what was taken then
+	taken   uint64    // bytes, at the last check
+}
+
+// watched returns a watch that has begun.
+func (s *Socket) watched(wait time.Duration) *watch {
+	if s.watch == nil {
+		w := &watch{socket: s}
+		w.timer = time.AfterFunc(wait, w.check)
+		s.watch = w
+	}
+	s.watch.begin(wait)
+	return s.watch
+}
+
+func (w *watch) begin(wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on, w.wait = true, wait
+	if w.taken, w.kernel = w.socket.Taken(); !w.kernel {
+		w.taken = w.accepted.Load()
+	}
+	w.arm()
+}
+
+func (w *watch) arm() {
+	w.checkAt = time.Now().Add(w.wait)
+	w.timer.Reset(w.wait)
+}
+
+// end ends the watch. It says whether there may be another one: not if the timer has fired, since its check may be
+// late.
+func (w *watch) end() (again bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on = false
+	return w.timer.Stop()
+}
+
+// check cuts the write unless there was progress since the last check.
+func (w *watch) check() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.on {
+		return
+	}
+	now := time.Now()
+	before := w.taken
+	if w.kernel {
+		w.taken, _ = w.socket.Taken()
+	} else {
+		w.taken = w.accepted.Load()
+	}
+	if w.taken-before < minProgress && !w.excused(now) {
+		w.socket.Cut(now)
+		return
+	}
+	w.arm()
+}
+
+// excused says that it is not the peer's fault that there was no progress: it has taken all that was there to take, or
+// this process did not run.
+func (w *watch) excused(now time.Time) bool {
+	if w.kernel {
+		if pending, known := w.socket.Pending(); known && pending == 0 {
+			return true
+		}
+	}
+	return now.Sub(w.checkAt) > w.wait/2
+}
+
+// write writes p to the Conn, in pieces that show progress unless the kernel shows it.
+func (w *watch) write(p []byte) (n int, err error) {
+	if w.kernel {
+		return w.socket.Conn.Write(p)
+	}
+	for n < len(p) && err == nil {
+		var m int
+		m, err = w.socket.Conn.Write(p[n:min(n+minProgress, len(p))])
+		n += m
+		w.accepted.Add(uint64(m))
+	}
+	return n, err
+}
