@@ -78,12 +78,9 @@ func (h *hub) mindJump(now time.Time, due time.Duration) {
 // alive says whether the peer has shown life since the last look. Hub.
 func (l *link) alive() bool {
 	p, reads := &l.pulse, l.reads.Load()&^1
-	alive := reads != p.reads
-	p.reads = reads
-	if taken, known := l.socket.Taken(); known {
-		alive = alive || taken > p.taken+heartbeatBytes
-		p.taken = taken
-	}
+	taken := l.socket.Progress()
+	alive := reads != p.reads || taken > p.taken+heartbeatBytes
+	p.reads, p.taken = reads, taken
 	return alive
 }
 

@@ -84,6 +84,7 @@ func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions s
 		(&Socket{Conn: conn}).Abort()
 		return nil, err
 	}
+	_ = conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
 	return early, nil
 }
 

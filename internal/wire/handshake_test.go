@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/wspulse/server/internal/wire"
@@ -118,6 +119,24 @@ func TestAccept(t *testing.T) {
 		response.Header.Get("Upgrade") != "websocket" || response.Header.Get("Connection") != "Upgrade" || len(response.Header) != 3 {
 		t.Errorf("%s, %v", response.Status, response.Header)
 	}
+}
+
+// What is written later has no part in the time of the handshake.
+func TestAccept_LeavesNoDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, client := net.Pipe()
+		defer server.Close()
+		defer client.Close()
+		go func() { _, _ = io.Copy(io.Discard, client) }()
+		_, err := wire.Accept(server, bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := server.Write([]byte("later")); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // A client that does not read the answer is given up, and its connection closed.

@@ -2,12 +2,28 @@ package wire
 
 import "sync"
 
-// Look says whether something has come that nobody has taken from the kernel yet, bytes or an end, and whether the peer has
-// gone: its FIN or its reset is there, also behind bytes that are unread. What TLS or a Reader have taken in already is
-// not seen, and both are false where nobody knows: on systems other than Linux, over a pipe, and once the socket is closed.
+// Look says whether something has come that nobody has taken from the kernel yet, bytes or an end, and whether the peer
+// has gone: its FIN or its reset is there, also behind bytes that are unread. What TLS or a Reader have taken in
+// already is not seen, and both are false where nobody knows: on systems other than Linux, over a pipe, and once the
+// socket is closed.
 func (s *Socket) Look() (unread, gone bool) {
 	events, _ := s.ask(askEvents)
 	return events&eventUnread != 0, events&eventGone != 0
+}
+
+// Gone says that the peer has gone, as far as is known: see Look.
+func (s *Socket) Gone() bool {
+	_, gone := s.Look()
+	return gone
+}
+
+// Progress returns a number of bytes that grows as the peer's TCP takes what was written: Taken where that is known, and
+// elsewhere those of writes that had to wait for the peer.
+func (s *Socket) Progress() uint64 {
+	if taken, known := s.Taken(); known {
+		return taken
+	}
+	return s.waited.Load()
 }
 
 // Taken returns how many bytes the peer's TCP has acknowledged since the connection began, those of TLS included, and a

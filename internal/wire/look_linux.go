@@ -10,8 +10,6 @@ const (
 
 	eventUnread = syscall.EPOLLIN // the POLL constants are the same
 	eventGone   = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
-
-	soProtocol = 38 // SO_PROTOCOL, from asm-generic/socket.h; MIPS has it too
 )
 
 // A form is the arguments and the results of system calls. It is on the heap, where no growing stack moves it.
@@ -41,11 +39,9 @@ func askEvents(q *inquiry, fd uintptr) (uint64, bool) {
 	return uint64(uint16(q.poll.revents)), true
 }
 
-// askTaken returns tcpi_bytes_acked, which Linux has since 4.1. What it says of a socket of MPTCP is that of one of several
-// connections.
+// askTaken returns tcpi_bytes_acked, which Linux has since 4.1.
 func askTaken(q *inquiry, fd uintptr) (uint64, bool) {
-	protocol, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, soProtocol)
-	if err != nil || protocol != syscall.IPPROTO_TCP {
+	if !isTCP(fd) {
 		return 0, false
 	}
 	q.size = uint32(unsafe.Sizeof(q.info))
@@ -55,6 +51,15 @@ func askTaken(q *inquiry, fd uintptr) (uint64, bool) {
 
 // askPending returns what SIOCOUTQ does, which is TIOCOUTQ by another name.
 func askPending(q *inquiry, fd uintptr) (uint64, bool) {
+	if !isTCP(fd) {
+		return 0, false
+	}
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, fd, syscall.TIOCOUTQ, uintptr(unsafe.Pointer(&q.n)))
 	return uint64(max(q.n, 0)), errno == 0
+}
+
+// isTCP says that a socket is of TCP, and not of MPTCP, where the kernel answers for one of several connections.
+func isTCP(fd uintptr) bool {
+	protocol, err := syscall.GetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_PROTOCOL)
+	return err == nil && protocol == syscall.IPPROTO_TCP
 }

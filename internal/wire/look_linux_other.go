@@ -8,6 +8,7 @@ import (
 )
 
 func (q *inquiry) getsockopt(fd, level, name uintptr, value unsafe.Pointer, size *uint32) syscall.Errno {
-	_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, level, name, uintptr(value), uintptr(unsafe.Pointer(size)), 0)
+	_, _, errno := syscall.Syscall6(syscall.SYS_GETSOCKOPT, fd, level, name,
+		uintptr(value), uintptr(unsafe.Pointer(size)), 0)
 	return errno
 }

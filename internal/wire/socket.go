@@ -6,12 +6,13 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
 // Socket is the net.Conn under a link. One goroutine reads it and one writes it, and any may look at what the kernel
-// knows of it; CloseAfter, Drain and Abort are the ways to end it. Nobody but the Socket sets the deadline of writing: see
+// knows of it; CloseAfter, Drain, Abort and Reset are the ways to end it. Nobody but the Socket sets the deadline of writing: see
 // Cut.
 type Socket struct {
 	net.Conn
@@ -21,6 +22,8 @@ type Socket struct {
 	plain  bool            // what is written to kernel is what is written to Conn
 
 	watch *watch // of writes that wait, from the first one on; owned by the writer
+
+	waited atomic.Uint64 // bytes of writes that had to wait; counted if the kernel does not say what was taken
 
 	mu    sync.Mutex // guards what follows; a leaf
 	cutAt time.Time  // when writing ends; zero: not yet known
@@ -65,9 +68,9 @@ func (s *Socket) Cut(at time.Time) {
 	}
 }
 
-// CloseAfter writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until the
-// peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather than a
-// reset.
+// CloseAfter writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until
+// the peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather
+// than a reset.
 func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
 	s.Cut(deadline)
@@ -76,8 +79,8 @@ func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	}
 }
 
-// Drain is CloseAfter after the last frame has been written, but that it leaves the connection open. It says whether the peer has
-// ended its half.
+// Drain is CloseAfter after the last frame has been written, but that it leaves the connection open. It says whether the
+// peer has ended its half.
 func (s *Socket) Drain(deadline time.Time) (ended bool) {
 	s.Cut(deadline)
 	s.CloseWrite()
@@ -88,6 +91,13 @@ func (s *Socket) Drain(deadline time.Time) (ended bool) {
 	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+// CloseWrite ends the outbound half of the connection, if it has halves.
+func (s *Socket) CloseWrite() {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
 // Abort closes the connection at once. TLS would say good-bye first, for up to five seconds.
 func (s *Socket) Abort() {
 	if under, ok := s.Conn.(interface{ NetConn() net.Conn }); ok {
@@ -96,27 +106,11 @@ func (s *Socket) Abort() {
 	_ = s.Conn.Close()
 }
 
-// Eager says that TryWrite writes what the socket takes at once.
-func (s *Socket) Eager() bool { return s.plain && canWriteOnce }
-
-// Gone says that the peer's FIN or its reset is there, as far as is known: see Look.
-func (s *Socket) Gone() bool {
-	_, gone := s.Look()
-	return gone
-}
-
-// CloseWrite ends the outbound half of the connection, if it has halves.
-func (s *Socket) CloseWrite() {
-	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-	}
-}
-
 // Reset is Abort, but the peer gets nothing more of what it has not taken yet.
 func (s *Socket) Reset() {
 	conn := s.Conn
-	if layer, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = layer.NetConn()
+	if under, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = under.NetConn()
 	}
 	if lingering, ok := conn.(interface{ SetLinger(seconds int) error }); ok {
 		_ = lingering.SetLinger(0)

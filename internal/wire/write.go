@@ -1,24 +1,25 @@
 package wire
 
 import (
-	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// minProgress is how many bytes the peer of a WriteAll has to take in each wait.
-const minProgress = 4 << 10
+const (
+	minProgress = 4 << 10          // bytes that the peer of a WriteAll has to take in each wait
+	minWait     = time.Millisecond // of a write that tells that the peer has taken bytes
+)
 
-// WriteAll writes p, however long that takes, as long as the peer takes bytes: it is cut once fewer than 4 KiB were taken
-// within wait. That is a floor of throughput, of 4 KiB/wait. On Linux, taken is what the peer's TCP has acknowledged,
-// whoever wrote it and when; elsewhere, and over anything but TCP, what the Conn has accepted of p. The peer's TCP may
-// take bytes in lumps, of a sixteenth to a half of its receive buffer, while its application reads slowly but steadily.
+// WriteAll writes p, however long that takes, as long as the peer takes bytes: it is cut once fewer than 4 KiB were
+// taken within wait. That is a floor of throughput, of 4 KiB/wait. On Linux, taken is what the peer's TCP has
+// acknowledged, whoever wrote it and when; elsewhere, and over anything but TCP, what the Conn has accepted of p. The
+// peer's TCP may take bytes in lumps, of a sixteenth to a half of its receive buffer, while its application reads
+// slowly but steadily.
 //
-// An error leaves p half written, and the socket is of no more use. That of a cut is os.ErrDeadlineExceeded, whether the
-// cut was for lack of progress or Cut's. WriteAll belongs to the one writer, waits for no deadline of its own where p goes
-// out at once, and keeps nothing of p.
+// An error leaves p half written, and the socket is of no more use. That of a cut is os.ErrDeadlineExceeded, whether
+// the cut was for lack of progress or Cut's. WriteAll belongs to the one writer, waits for no deadline of its own where
+// p goes out at once, and keeps nothing of p.
 func (s *Socket) WriteAll(p []byte, wait time.Duration) (n int, err error) {
 	if n, err = s.TryWrite(p); err != nil || n == len(p) {
 		return n, err
@@ -73,7 +74,8 @@ func (w *watch) arm() {
 	w.timer.Reset(w.wait)
 }
 
-// end ends the watch. It says whether there may be another one: not if the timer has fired, since its check may be late.
+// end ends the watch. It says whether there may be another one: not if the timer has fired, since its check may be
+// late.
 func (w *watch) end() (again bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,11 +104,13 @@ func (w *watch) check() {
 	w.arm()
 }
 
-// excused says that it is not the peer's fault that there was no progress: it has taken all that was there to take, or this
-// process did not run.
+// excused says that it is not the peer's fault that there was no progress: it has taken all that was there to take, or
+// this process did not run.
 func (w *watch) excused(now time.Time) bool {
-	if pending, known := w.socket.Pending(); w.kernel && known && pending == 0 {
-		return true
+	if w.kernel {
+		if pending, known := w.socket.Pending(); known && pending == 0 {
+			return true
+		}
 	}
 	return now.Sub(w.checkAt) > w.wait/2
 }
@@ -118,52 +122,13 @@ func (w *watch) write(p []byte) (n int, err error) {
 	}
 	for n < len(p) && err == nil {
 		var m int
+		start := time.Now()
 		m, err = w.socket.Conn.Write(p[n:min(n+minProgress, len(p))])
 		n += m
 		w.accepted.Add(uint64(m))
+		if time.Since(start) >= minWait {
+			w.socket.waited.Add(uint64(m))
+		}
 	}
 	return n, err
-}
-
-// TryWrite writes as much of p as the socket takes at once, which may be nothing: what is under a layer such as TLS, and what
-// is no TCP, takes nothing. An error leaves the socket of no more use.
-func (s *Socket) TryWrite(p []byte) (n int, err error) {
-	if !s.plain || !canWriteOnce {
-		return 0, nil
-	}
-	a := attempts.Get().(*attempt)
-	a.p, a.n, a.err = p, 0, nil
-	err = s.kernel.Write(a.run)
-	if n = a.n; err == nil && a.err != nil {
-		err = s.writeError(a.err)
-	}
-	a.p, a.err = nil, nil
-	attempts.Put(a)
-	return n, err
-}
-
-// writeError gives an error the form that it has from the Conn itself.
-func (s *Socket) writeError(err error) error {
-	return &net.OpError{Op: "write", Net: s.LocalAddr().Network(), Source: s.LocalAddr(), Addr: s.RemoteAddr(),
-		Err: os.NewSyscallError("write", err)}
-}
-
-// An attempt is a write that does not wait.
-type attempt struct {
-	p   []byte
-	n   int
-	err error
-	run func(fd uintptr) bool // write, so that an attempt allocates nothing
-}
-
-var attempts = sync.Pool{New: func() any {
-	a := new(attempt)
-	a.run = a.write
-	return a
-}}
-
-// write is run on the descriptor of a socket, and never asks to wait until that is writable.
-func (a *attempt) write(fd uintptr) bool {
-	a.n, a.err = writeOnce(fd, a.p)
-	return true
 }

@@ -1,0 +1,58 @@
+package wire
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A check that comes when the write is over leaves the socket alone, also while the next write waits.
+func TestWatch_LateCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := net.Pipe()
+		defer peer.Close()
+		s := NewSocket(conn)
+		defer s.Close()
+		w := s.watched(time.Second)
+		time.Sleep(time.Second / 2)
+		if !w.end() {
+			t.Error("the watch is not to be used again")
+		}
+		w.check()
+		if isCut(&s) {
+			t.Error("cut for a write that was over")
+		}
+	})
+}
+
+func isCut(s *Socket) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.cutAt.IsZero()
+}
+
+// Time in which this process did not run is not held against the peer.
+func TestWatch_ProcessIsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		conn, peer := net.Pipe()
+		defer peer.Close()
+		s := NewSocket(conn)
+		defer s.Close()
+		w := s.watched(time.Second)
+		defer w.end()
+		w.mu.Lock()
+		w.checkAt = w.checkAt.Add(-time.Hour) // the timer has fired an hour late
+		w.mu.Unlock()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if isCut(&s) {
+			t.Error("cut at the end of the pause")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !isCut(&s) {
+			t.Error("not cut after that")
+		}
+	})
+}
