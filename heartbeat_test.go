@@ -9,6 +9,8 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/rawpeer"
+	"github.com/wspulse/server/wstest"
 )
 
 func TestHeartbeat_PingsEveryPingPeriod(t *testing.T) {
@@ -152,6 +154,49 @@ func TestPing_IsAnswered(t *testing.T) {
 				alice.StartReading()
 				alice.expect(seq(0, 9))
 			})
+		})
+	}
+}
+
+// A peer that downloads on a slow line answers a ping when it gets to it. What it takes meanwhile is life.
+func TestHeartbeat_DownloadIsLife(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithWriteWait(20*time.Second))
+		alice := w.dialIdle("r", "alice")
+		alice.Conn.Downstream(wstest.Faults{Window: 1 << 10, Throttle: wstest.Rate{Bytes: 1 << 10, Every: time.Second}})
+		alice.StartReading()
+		large := wspulse.Frame{Event: "large", Payload: []byte(`"` + strings.Repeat("x", 300<<10) + `"`)}
+		w.must(w.server.Send("alice", large)) // takes five minutes, and a ping stands behind it
+		w.send("alice", "behind")
+		time.Sleep(310 * time.Second)
+		alice.expect("large behind")
+		w.expect("alice:connect")
+	})
+}
+
+// One that takes a message of one frame very long to send is not cut for that, but for WithMessageTimeout.
+func TestHeartbeat_UploadIsLife(t *testing.T) {
+	for timeout, want := range map[time.Duration]string{0: "", 2 * time.Minute: "alice:disconnect(error=wspulse: a message took longer than 2m0s)"} {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithMessageTimeout(timeout))
+			alice := w.dialIdle("r", "alice")
+			alice.mute()
+			alice.StartReading()
+			w.expect("alice:connect")
+			message := rawpeer.Masked(rawpeer.Fin|rawpeer.OpText, `{"event":"`+strings.Repeat("x", 50)+`"}`)
+			go func() {
+				for _, b := range message {
+					time.Sleep(3 * time.Second)
+					if _, err := alice.Conn.Write([]byte{b}); err != nil {
+						return
+					}
+				}
+			}()
+			time.Sleep(time.Duration(len(message)) * 3 * time.Second)
+			if timeout == 0 {
+				want = "alice:message(" + strings.Repeat("x", 50) + ")"
+			}
+			w.expect(want)
 		})
 	}
 }
