@@ -50,12 +50,12 @@ type hub struct {
 	stopping  bool
 
 	// Owned by the hub goroutine.
-	suspended *line.Line[session] // the next to expire first: all windows are equal
-	settling  *line.Line[session] // with a registration that waits
-	beats     *line.Line[link]    // to ping
-	silent    *line.Line[link]    // from which nothing has come since a ping
-	jumped    time.Time           // when the hub was last late for a heartbeat
-	turn      []call              // what serve has at hand
+	suspended *line.Line[session]   // the next to expire first: all windows are equal
+	settling  *line.Line[candidate] // that wait until it is known whether a link departs
+	beats     *line.Line[link]      // to ping
+	silent    *line.Line[link]      // from which nothing has come since a ping
+	jumped    time.Time             // when the hub was last late for a heartbeat
+	turn      []call                // what serve has at hand
 	frames    []*wire.Frame
 }
 
@@ -86,7 +86,7 @@ func newHub(cfg *serverConfig) *hub {
 		rooms:         make(map[string]*room),
 		start:         time.Now(),
 		suspended:     line.New(cfg.resumeWindow, func(s *session) *line.Place[session] { return &s.waiting }),
-		settling:      line.New(settlePeriod, func(s *session) *line.Place[session] { return &s.settling }),
+		settling:      line.New(settlePeriod, func(c *candidate) *line.Place[candidate] { return &c.place }),
 		beats:         line.New(cfg.pingPeriod, func(l *link) *line.Place[link] { return &l.pulse.beat }),
 		silent:        line.New(cfg.pongWait, func(l *link) *line.Place[link] { return &l.pulse.silence }),
 	}

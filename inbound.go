@@ -275,7 +275,7 @@ func (l *link) malformedMessage(size int, err error) error {
 // checkMalformed ends a transport whose peer sends nothing but malformed messages.
 func (l *link) checkMalformed() error {
 	most := l.hub.cfg.malformedLimit
-	if l.malformed++; most == 0 || l.malformed < most {
+	if l.malformed++; most == 0 || int(l.malformed) < most {
 		return nil
 	}
 	return &LimitError{LimitMalformed, websocket.CloseInvalidFramePayloadData, fmt.Sprintf("%d malformed messages in a row", most)}
@@ -283,9 +283,9 @@ func (l *link) checkMalformed() error {
 
 // deliver gives a message to OnMessage in its turn. Errors: what ends reading, and errPassedOn. Read pump.
 func (l *link) deliver(m message) error {
-	var start time.Time
+	var start time.Duration
 	if l.hub.cfg.messageRate.burst > 0 {
-		start = time.Now()
+		start = time.Since(l.hub.start)
 		l.calledAt = start
 	}
 	for !l.in.enter() {

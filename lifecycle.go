@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -19,6 +20,14 @@ type registration struct {
 type departure struct {
 	link *link
 	err  error // nil for a clean close
+}
+
+// A candidate is a registration for a session whose link may be about to depart.
+type candidate struct {
+	registration
+	session *session
+	place   line.Place[candidate] // in the line of those that wait
+	looks   int                   // at that link
 }
 
 const (
@@ -69,31 +78,33 @@ func (h *hub) departs(l *link) bool {
 // wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits already loses.
 func (h *hub) wait(s *session, r registration) {
 	if s.next != nil {
+		h.settling.Remove(s.next)
 		h.freeSeat(s.next.seat)
 		h.turnAway(s.next.link, endReplaced.closeFrame)
 	}
-	s.next, s.looks = &r, 0
-	h.settling.Push(s, time.Now())
+	s.next = &candidate{registration: r, session: s}
+	h.settling.Push(s.next, time.Now())
 }
 
 // settle decides on the registrations that wait.
 func (h *hub) settle(now time.Time) {
-	for s, ok := h.settling.Due(now); ok; s, ok = h.settling.Due(now) {
-		if s.looks++; s.looks < settleLooks && h.departs(s.link) {
-			h.settling.Push(s, now)
+	for c, ok := h.settling.Due(now); ok; c, ok = h.settling.Due(now) {
+		if c.looks++; c.looks < settleLooks && h.departs(c.session.link) {
+			h.settling.Push(c, now)
 			continue
 		}
-		r := h.takeNext(s)
-		h.replace(s, *r)
+		h.takeNext(c.session)
+		h.replace(c.session, c.registration)
 	}
 }
 
-// takeNext returns the registration that waits for a session, or nil.
-func (h *hub) takeNext(s *session) *registration {
-	r := s.next
-	s.next = nil
-	h.settling.Remove(s)
-	return r
+// takeNext returns the candidate for a session, or nil.
+func (h *hub) takeNext(s *session) *candidate {
+	c := s.next
+	if s.next = nil; c != nil {
+		h.settling.Remove(c)
+	}
+	return c
 }
 
 func (h *hub) open(r registration) {
@@ -118,7 +129,7 @@ func (h *hub) resume(s *session, l *link) {
 func (h *hub) attach(s *session, l *link, name string, opening func(Connection)) {
 	prev, now := s.turn, time.Now()
 	l.session, s.link, s.turn = s, l, l.in.left
-	l.calledAt = now
+	l.calledAt = now.Sub(h.start)
 	h.links.Add(1)
 	l.pulse.pinged = now.Sub(h.start)
 	l.pulse.silent = l.pulse.pinged // no ping yet
@@ -150,7 +161,7 @@ func (h *hub) depart(d departure) {
 		h.suspend(s, d.err)
 	}
 	if next != nil {
-		h.admit(*next)
+		h.admit(next.registration)
 	}
 }
 
@@ -202,7 +213,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 		h.freeSeat(next.seat)
 		h.turnAway(next.link, e.closeFrame)
 	default:
-		h.admit(*next)
+		h.admit(next.registration)
 	}
 }
 

@@ -26,7 +26,6 @@ type link struct {
 	hub     *hub
 	socket  wire.Socket
 	pump    func() // writePump by itself, so that starting it allocates nothing
-	deflate bool   // the peer takes compressed messages
 
 	pulse pulse // owned by the hub goroutine
 
@@ -39,14 +38,16 @@ type link struct {
 
 	// Owned by the goroutine that reads; the last two are read-only once readDone is closed.
 	reader     wire.Reader
-	messageBy  time.Time   // the message that is coming in must be there; zero: there is none
-	alarmed    bool        // a deadline is set, for that message or for one before it
-	calledAt   time.Time   // when the callback began that it is in, if there is a message rate
-	received   meter       // of WithMessageRate
-	malformed  int         // messages in a row
-	readErr    error       // why reading ended; nil when the peer closed cleanly
-	closeFrame *wire.Frame // that the peer should get; nil when it is not there to read it
+	messageBy  time.Duration // since the hub was made: the message that is coming in must be there; 0: there is none
+	calledAt   time.Duration // the same: the callback that it is in began, if there is a message rate
+	received   meter         // of WithMessageRate
+	readErr    error         // why reading ended; nil when the peer closed cleanly
+	closeFrame *wire.Frame   // that the peer should get; nil when it is not there to read it
 
+	malformed int32 // messages in a row
+	alarmed   bool  // a deadline is set, for the message that is coming in or for one before it
+
+	deflate   bool   // the peer takes compressed messages; set before the pumps start, then read-only
 	seenState uint32 // of in; owned by the goroutine of the watch
 }
 
@@ -76,11 +77,21 @@ func (l *link) start() {
 	}
 }
 
-// readPump runs the callback that opens the link, after prev is closed, and then reads. While it waits for a message its stack
-// must not need more than the 2 KiB that it starts with.
+// readPump runs the callback that opens the link, after prev is closed, and then reads until the peer is gone, or has to go, or
+// until a callback has lost it the reading. Without a name of that callback it goes on reading. While it waits for a message
+// its stack must not need more than the 2 KiB that it starts with, so the way from here to the socket is flat.
 func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connection)) {
-	if l.begin(prev, name, opening) {
-		l.readOn()
+	if name == "" {
+		l.credit(l.calledAt)
+	} else if !l.begin(prev, name, opening) {
+		return
+	}
+	var err error
+	for err == nil {
+		err = l.readNext()
+	}
+	if err != errPassedOn { //nolint:errorlint // it is never wrapped
+		l.endReading(err)
 	}
 }
 
@@ -109,21 +120,7 @@ func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)
 // passReadingOn lets another goroutine read if the one that reads is in a callback.
 func (l *link) passReadingOn() {
 	if l.in.passOn() {
-		go func() {
-			l.credit(l.calledAt)
-			l.readOn()
-		}()
-	}
-}
-
-// readOn reads until the peer is gone, or has to go, or until a callback has lost it the reading.
-func (l *link) readOn() {
-	var err error
-	for err == nil {
-		err = l.readNext()
-	}
-	if err != errPassedOn { //nolint:errorlint // it is never wrapped
-		l.endReading(err)
+		go l.readPump(nil, "", nil)
 	}
 }
 
@@ -175,14 +172,14 @@ func (l *link) readNext() error {
 		return err
 	}
 	if !l.reader.Gathering() {
-		l.messageBy = time.Time{}
+		l.messageBy = 0
 	}
 	if err := l.checkRate(opcode); err != nil {
 		return err
 	}
 	switch opcode {
 	case wire.OpPing:
-		l.session.signal(l, wire.Pong(data)) // a peer that pings faster than it reads gets the latest ones
+		l.pinged(data)
 		return nil
 	case wire.OpPong:
 		return nil
@@ -193,29 +190,39 @@ func (l *link) readNext() error {
 	}
 }
 
+// pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
+func (l *link) pinged(payload []byte) { l.session.signal(l, wire.Pong(payload)) }
+
 // Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long or reading
 // is to end.
-func (l *link) Read(p []byte) (int, error) {
-	for {
+func (l *link) Read(p []byte) (n int, err error) {
+	for err == nil {
 		l.reads.Add(1)
-		n, err := l.socket.Conn.Read(p)
+		n, err = l.socket.Conn.Read(p)
 		if n > 0 {
 			l.reads.Add(1)
 			return n, nil
 		}
 		l.reads.Add(^uint32(0))
-		if !isTimeout(err) {
-			return 0, err
-		}
-		if cause := l.cause.Load(); cause != nil {
-			return 0, *cause
-		}
-		if !l.messageBy.IsZero() && !time.Now().Before(l.messageBy) {
-			return 0, &LimitError{LimitMessageTime, websocket.ClosePolicyViolation,
-				fmt.Sprintf("a message took longer than %v", l.hub.cfg.messageTimeout)}
-		}
-		l.alarm(l.messageBy)
+		err = l.woken(err)
 	}
+	return 0, err
+}
+
+// woken says what a read that brought nothing means; nil is to read again.
+func (l *link) woken(err error) error {
+	if !isTimeout(err) {
+		return err
+	}
+	if cause := l.cause.Load(); cause != nil {
+		return *cause
+	}
+	if l.messageBy > 0 && time.Since(l.hub.start) >= l.messageBy {
+		return &LimitError{LimitMessageTime, websocket.ClosePolicyViolation,
+			fmt.Sprintf("a message took longer than %v", l.hub.cfg.messageTimeout)}
+	}
+	l.alarm(l.messageBy)
+	return nil
 }
 
 // interrupt ends reading with that error, unless another one has ended it before. Any goroutine.
@@ -227,15 +234,18 @@ func (l *link) interrupt(err error) {
 
 // messageBegun gives a message of which a part is there its time. An alarm that is set already will find that out.
 func (l *link) messageBegun() {
-	l.messageBy = time.Now().Add(l.hub.cfg.messageTimeout)
+	l.messageBy = time.Since(l.hub.start) + l.hub.cfg.messageTimeout
 	if !l.alarmed {
 		l.alarm(l.messageBy)
 	}
 }
 
-// alarm wakes reading up at that time, or never. An interrupt counts more.
-func (l *link) alarm(t time.Time) {
-	l.alarmed = !t.IsZero()
+// alarm wakes reading up at that time, or never if it is 0. An interrupt counts more.
+func (l *link) alarm(at time.Duration) {
+	var t time.Time
+	if l.alarmed = at > 0; l.alarmed {
+		t = l.hub.start.Add(at)
+	}
 	_ = l.socket.SetReadDeadline(t) // reading fails at once where this does
 	if l.cause.Load() != nil {
 		_ = l.socket.SetReadDeadline(longAgo)
@@ -243,10 +253,10 @@ func (l *link) alarm(t time.Time) {
 }
 
 // credit lets the peer send what was due since start, during a callback.
-func (l *link) credit(start time.Time) {
+func (l *link) credit(start time.Duration) {
 	if r := l.hub.cfg.messageRate; r.burst > 0 {
 		now := time.Now()
-		l.received.credit(r, now, now.Sub(start))
+		l.received.credit(r, now, now.Sub(l.hub.start)-start)
 	}
 }
 

@@ -31,11 +31,7 @@ type session struct {
 	waiting line.Place[session] // in the line of suspended sessions
 	dropErr error               // while suspended: why the transport died
 	turn    <-chan struct{}     // closed when the last callback that was queued has returned
-
-	// The same: a registration for this session that waits until it is known whether the link departs.
-	next     *registration
-	settling line.Place[session]
-	looks    int
+	next    *candidate          // to take the place of the link
 
 	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending

@@ -26,7 +26,7 @@ type Socket struct {
 	waited atomic.Uint64 // bytes of writes that had to wait; counted if the kernel does not say what was taken
 
 	mu    sync.Mutex // guards what follows; a leaf
-	cutAt time.Time  // when writing ends; zero: not yet known
+	cutAt int64      // when writing ends, in Unix nanoseconds; 0: not yet known
 }
 
 // NewSocket returns the socket of a connection.
@@ -58,8 +58,8 @@ func kernelOf(conn net.Conn) (kernel syscall.RawConn, plain bool) {
 func (s *Socket) Cut(at time.Time) {
 	s.mu.Lock()
 	var err error
-	if s.cutAt.IsZero() || at.Before(s.cutAt) {
-		s.cutAt = at
+	if t := at.UnixNano(); s.cutAt == 0 || t < s.cutAt {
+		s.cutAt = t
 		err = s.Conn.SetWriteDeadline(at)
 	}
 	s.mu.Unlock()
