@@ -211,7 +211,8 @@ func (h *hub) together(turn []call) (n int) {
 	return max(1, n)
 }
 
-// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it.
+// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it. What has been
+// logged is then written, unless the sink is slow.
 func (h *hub) stop() {
 	h.mu.Lock()
 	first := !h.stopping
@@ -226,6 +227,7 @@ func (h *hub) stop() {
 	if first {
 		h.cfg.logger.Info("wspulse: server closed")
 	}
+	h.cfg.logs.wait(logPatience)
 }
 
 // shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.

@@ -45,7 +45,8 @@ type serverConfig struct {
 	codec       Codec
 	json        bool           // codec is JSONCodec: see setCodec
 	deflater    *wire.Deflater // nil: no compression
-	logger      *zap.Logger
+	logger      *zap.Logger    // writes to logs
+	logs        *logQueue
 	metrics     MetricsCollector
 	limits      LimitCollector           // metrics, if it is one
 	checkOrigin func(*http.Request) bool // nil: every origin is accepted
@@ -72,12 +73,12 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		sendBufferSize:  256,
 		readBufferSize:  1024,
 		writeBufferSize: 1024,
-		logger:          zap.NewNop(),
 		metrics:         NoopCollector{},
 		messageTimeout:  5 * time.Minute,
 		malformedLimit:  1000,
 	}
 	c.setCodec(JSONCodec)
+	c.setLogger(zap.NewNop())
 	return c
 }
 
@@ -193,12 +194,18 @@ func WithCodec(codec Codec) ServerOption {
 }
 
 // WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for the
-// life of a connection. Payloads are never logged. Default zap.NewNop(). Must not be nil.
+// life of a connection. Payloads are never logged.
+//
+// Nothing waits for a sink that is slow: up to 1,024 lines are queued for it. What does not fit is left out, and the next line
+// says how much that was ("wspulse: log lines lost"). NewServer and Server.Close wait for what they have logged to be written, a
+// second at the most. Danger: lines that are queued when the process ends without Server.Close are lost.
+//
+// Default zap.NewNop(). Must not be nil.
 func WithLogger(logger *zap.Logger) ServerOption {
 	if logger == nil {
 		panic("wspulse: WithLogger: logger must not be nil")
 	}
-	return func(c *serverConfig) { c.logger = logger }
+	return func(c *serverConfig) { c.setLogger(logger) }
 }
 
 // WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too. Default [NoopCollector].

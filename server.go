@@ -60,6 +60,7 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 	if cfg.checkOrigin == nil {
 		cfg.logger.Warn("wspulse: every origin is accepted: any web page can connect as its visitor; see WithCheckOrigin")
 	}
+	cfg.logs.wait(logPatience)
 	return s
 }
 

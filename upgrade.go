@@ -28,7 +28,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch full {
 	case "":
 	case limitClosed:
-		answer(w, http.StatusServiceUnavailable)
+		s.answer(w, http.StatusServiceUnavailable)
 		return
 	default:
 		s.busy(w, r, full)
@@ -58,20 +58,20 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) (g request, ok
 	)
 	switch {
 	case !s.hub.contain("ConnectFunc", "", func() { g.roomID, g.connectionID, err = s.cfg.connect(r) }):
-		answer(w, http.StatusInternalServerError)
+		s.answer(w, http.StatusInternalServerError)
 	case errors.Is(context.Cause(r.Context()), errHandshakeTime):
 		s.busy(w, r, LimitHandshakeTime)
 	case err != nil:
 		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
-		answer(w, http.StatusUnauthorized)
+		s.answer(w, http.StatusUnauthorized)
 	case s.cfg.checkOrigin != nil &&
 		!s.hub.contain("CheckOrigin", g.connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
-		answer(w, http.StatusInternalServerError)
+		s.answer(w, http.StatusInternalServerError)
 	case !accepted:
 		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("origin refused: %.100q", strings.Join(r.Header["Origin"], ", ")))
 	case s.cfg.connectionKey != nil &&
 		!s.hub.contain("WithConnectionLimit", g.connectionID, func() { g.key = s.cfg.connectionKey(r) }):
-		answer(w, http.StatusInternalServerError)
+		s.answer(w, http.StatusInternalServerError)
 	default:
 		return request{strings.Clone(g.roomID), strings.Clone(g.connectionID), strings.Clone(g.key)}, true
 	}
@@ -113,9 +113,9 @@ func (s *server) busy(w http.ResponseWriter, r *http.Request, limit Limit) {
 	s.hub.limitReached(limit, "", "", zap.String("remoteAddr", r.RemoteAddr))
 	w.Header().Set("Retry-After", retryAfter)
 	if limit == LimitConnections {
-		answer(w, http.StatusTooManyRequests)
+		s.answer(w, http.StatusTooManyRequests)
 	} else {
-		answer(w, http.StatusServiceUnavailable)
+		s.answer(w, http.StatusServiceUnavailable)
 	}
 }
 
@@ -126,11 +126,13 @@ const retryAfter = "5"
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
 	s.hub.limited.Warn("wspulse: upgrade refused", zap.Int("status", status), zap.String("remoteAddr", r.RemoteAddr), zap.Error(reason))
 	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
-	answer(w, status)
+	s.answer(w, status)
 }
 
-// answer writes an error response that says no more than its status.
-func answer(w http.ResponseWriter, status int) {
+// answer writes an error response that says no more than its status. What the log says of it is written before, unless the sink
+// is slow.
+func (s *server) answer(w http.ResponseWriter, status int) {
+	s.cfg.logs.wait(logHaste)
 	http.Error(w, http.StatusText(status), status)
 }
 
