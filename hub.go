@@ -5,9 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -22,7 +19,7 @@ const (
 type hub struct {
 	// Set at construction, then read-only.
 	cfg     *serverConfig
-	limited *zap.Logger // one line a second for each message
+	limited *limitedLog
 	batches *wire.BatchPool
 	bound   bound     // of all queues
 	convoys sync.Pool // of empty *convoy
@@ -71,10 +68,8 @@ type call struct {
 
 func newHub(cfg *serverConfig) *hub {
 	h := &hub{
-		cfg: cfg,
-		limited: cfg.logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-			return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
-		})),
+		cfg:           cfg,
+		limited:       newLimitedLog(cfg.logger),
 		batches:       wire.NewBatchPool(cfg.writeBufferSize),
 		registrations: make(chan registration),
 		departures:    make(chan departure),
