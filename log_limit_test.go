@@ -65,7 +65,7 @@ func TestLimitedLog(t *testing.T) {
 		expect("d1")
 		time.Sleep(logEvery)
 		log(1, "c", "4")
-		expect("c4+28") // its own, and those of 5 and 6
+		expect("c4+28")  // its own, and those of 5 and 6
 		log(1, "c", "7") // in the place of 1, 2 and 3, of which 37 lines were left out
 		expect("c7+37")
 

@@ -11,9 +11,11 @@ import (
 // from any goroutine, callbacks included, but not from the hooks of a [MetricsCollector]. The calls of one goroutine
 // take effect in the order in which it made them.
 type Server interface {
-	// ServeHTTP runs ConnectFunc and upgrades the request. It answers 401 to an error from ConnectFunc, 500 to a panic
-	// in it or in another function that looks at the request, 403 to a refused origin, 400 to a request that is no
-	// upgrade, 503 after Close, and 503 or 429 with Retry-After to one that is over a limit.
+	// ServeHTTP runs ConnectFunc and upgrades the request. Before ConnectFunc it answers 400 to a request that is no
+	// upgrade, 503 after Close, and 500 where the connection cannot be taken over from the ResponseWriter; then 401 to an
+	// error from ConnectFunc, 500 to a panic in it or in another function that looks at the request, 403 to a refused
+	// origin, and 503 or 429 with Retry-After to a request that is over a limit. The body of each names the cause, but for
+	// the 401's, and so does the log, once a second for each cause.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:

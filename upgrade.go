@@ -3,7 +3,6 @@ package wspulse
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -20,25 +19,34 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	from, ok := s.identify(w, r)
-	if !ok {
-		return
+	if f := s.serve(w, r); f != nil {
+		s.refuse(w, r, f)
+	}
+}
+
+// serve makes a session of a request, or says how it is to be refused.
+func (s *server) serve(w http.ResponseWriter, r *http.Request) *refusal {
+	if f := s.check(w, r); f != nil {
+		return f
+	}
+	from, f := s.identify(r)
+	if f != nil {
+		return f
 	}
 	held, full := s.hub.beginUpgrade(from.connectionID, from.key)
 	switch full {
 	case "":
 	case limitClosed:
-		s.answer(w, http.StatusServiceUnavailable)
-		return
+		return refuseClosed
 	default:
-		s.busy(w, r, full)
-		return
+		return s.refuseLimit(full)
 	}
 	var l *link
 	defer func() { s.hub.endUpgrade(held, l) }() // also when a middleware panics
-	if l = s.upgrade(w, r); l != nil {
+	if l, f = s.upgrade(w, r); l != nil {
 		s.hub.register(from.roomID, from.connectionID, held, l)
 	}
+	return f
 }
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
@@ -50,51 +58,72 @@ type request struct {
 	key                  string // of WithConnectionLimit
 }
 
-// identify asks the application who a request is from, and whether it may come in. It answers one that may not.
-func (s *server) identify(w http.ResponseWriter, r *http.Request) (g request, ok bool) {
-	var (
-		err      error
-		accepted = true
-	)
-	switch {
-	case !s.hub.contain("ConnectFunc", "", func() { g.roomID, g.connectionID, err = s.cfg.connect(r) }):
-		s.answer(w, http.StatusInternalServerError)
-	case errors.Is(context.Cause(r.Context()), errHandshakeTime):
-		s.busy(w, r, LimitHandshakeTime)
-	case err != nil:
-		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
-		s.answer(w, http.StatusUnauthorized)
-	case s.cfg.checkOrigin != nil &&
-		!s.hub.contain("CheckOrigin", g.connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
-		s.answer(w, http.StatusInternalServerError)
-	case !accepted:
-		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("origin refused: %.100q", strings.Join(r.Header["Origin"], ", ")))
-	case s.cfg.connectionKey != nil &&
-		!s.hub.contain("WithConnectionLimit", g.connectionID, func() { g.key = s.cfg.connectionKey(r) }):
-		s.answer(w, http.StatusInternalServerError)
-	default:
-		return request{strings.Clone(g.roomID), strings.Clone(g.connectionID), strings.Clone(g.key)}, true
+// check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc takes once
+// would be lost.
+func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
+	if wrong := wire.CheckUpgrade(r); wrong != nil {
+		return refuseUpgrade(wrong)
 	}
-	return request{}, false
+	select {
+	case <-s.hub.quit:
+		return refuseClosed
+	default:
+		return checkWriter(w)
+	}
 }
 
-// upgrade makes a WebSocket of a request, or answers it and returns nil.
-func (s *server) upgrade(w http.ResponseWriter, r *http.Request) *link {
-	if err := wire.CheckUpgrade(r); err != nil {
-		s.refuse(w, r, http.StatusBadRequest, err)
-		return nil
+// identify asks the application who a request is from, and whether it may come in.
+func (s *server) identify(r *http.Request) (from request, f *refusal) {
+	var err error
+	connect := func() { from.roomID, from.connectionID, err = s.cfg.connect(r) }
+	if f = s.ask(r, "ConnectFunc", "", connect); f != nil {
+		return request{}, f
 	}
+	if err != nil {
+		return request{}, refuseConnect(err)
+	}
+	if s.cfg.checkOrigin != nil {
+		accepted, expected := false, "the function of WithCheckOrigin says so"
+		noted := r.WithContext(context.WithValue(r.Context(), expectedKey{}, &expected))
+		if f = s.ask(r, "CheckOrigin", from.connectionID, func() { accepted = s.cfg.checkOrigin(noted) }); f != nil {
+			return request{}, f
+		}
+		if !accepted {
+			return request{}, refuseOrigin(r, expected)
+		}
+	}
+	if s.cfg.connectionKey != nil {
+		key := func() { from.key = s.cfg.connectionKey(r) }
+		if f = s.ask(r, "WithConnectionLimit", from.connectionID, key); f != nil {
+			return request{}, f
+		}
+	}
+	return request{strings.Clone(from.roomID), strings.Clone(from.connectionID), strings.Clone(from.key)}, nil
+}
+
+// ask runs a function of the application that looks at a request, and refuses the request when that panics, or has taken too
+// long.
+func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *refusal {
+	switch {
+	case !s.hub.contain(name, connectionID, fn):
+		return refusePanic(name)
+	case errors.Is(context.Cause(r.Context()), errHandshakeTime):
+		return s.refuseLimit(LimitHandshakeTime)
+	}
+	return nil
+}
+
+// upgrade makes a WebSocket of a request. It returns neither that nor a refusal when nobody is there to read an answer.
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusal) {
 	wait := s.cfg.writeWait
 	if by, ok := r.Context().Deadline(); ok && s.cfg.handshakeTimeout > 0 {
 		if wait = min(wait, time.Until(by)); wait <= 0 {
-			s.busy(w, r, LimitHandshakeTime)
-			return nil
+			return nil, s.refuseLimit(LimitHandshakeTime)
 		}
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.refuse(w, r, http.StatusInternalServerError, err)
-		return nil
+		return nil, refuseHijack(w, err)
 	}
 	deflate := ""
 	if s.cfg.deflater != nil {
@@ -103,37 +132,9 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) *link {
 	early, err := wire.Accept(conn, buffered.Reader, r, deflate, wait)
 	if err != nil {
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
-		return nil
+		return nil, nil
 	}
-	return newLink(s.hub, conn, early, deflate != "")
-}
-
-// busy answers a request that a limit refuses.
-func (s *server) busy(w http.ResponseWriter, r *http.Request, limit Limit) {
-	s.hub.limitReached(limit, "", "", zap.String("remoteAddr", r.RemoteAddr))
-	w.Header().Set("Retry-After", retryAfter)
-	if limit == LimitConnections {
-		s.answer(w, http.StatusTooManyRequests)
-	} else {
-		s.answer(w, http.StatusServiceUnavailable)
-	}
-}
-
-// retryAfter is what a client that a limit has refused is told to wait, in seconds.
-const retryAfter = "5"
-
-// refuse answers a request that does not become a WebSocket, and logs why.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
-	s.hub.limited.Warn("wspulse: upgrade refused", zap.Int("status", status), zap.String("remoteAddr", r.RemoteAddr), zap.Error(reason))
-	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
-	s.answer(w, status)
-}
-
-// answer writes an error response that says no more than its status. What the log says of it is written before, unless the sink
-// is slow.
-func (s *server) answer(w http.ResponseWriter, status int) {
-	s.cfg.logs.wait(logHaste)
-	http.Error(w, http.StatusText(status), status)
+	return newLink(s.hub, conn, early, deflate != ""), nil
 }
 
 // register hands a link to the hub, or refuses the peer where the hub is ending.
