@@ -206,8 +206,8 @@ func (h *hub) together(turn []call) (n int) {
 	return max(1, n)
 }
 
-// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it. What has been
-// logged is then written, unless the sink is slow.
+// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it. What
+// has been logged is then written, unless the sink is slow.
 func (h *hub) stop() {
 	h.mu.Lock()
 	first := !h.stopping

@@ -13,6 +13,7 @@ type registration struct {
 	roomID, connectionID string
 	seat                 seat
 	link                 *link
+	arrival              uint64 // of its request, counted over all of them
 }
 
 // A departure is a link whose write pump uses the session no more, and whose reading has ended or will at once.
@@ -30,10 +31,12 @@ const (
 func (h *hub) admit(r registration) {
 	s := h.sessions[r.connectionID]
 	switch {
+	case h.overtaken(r, s):
 	case s == nil:
 		h.replace(nil, r)
 	case s.link == nil:
 		h.freeSeat(r.seat)
+		s.arrival = r.arrival
 		h.resume(s, r.link)
 	case s.next != nil, h.departs(s.link):
 		h.wait(s, r)
@@ -53,6 +56,18 @@ func (h *hub) replace(old *session, r registration) {
 		h.end(old, endReplaced, ErrDuplicateConnectionID)
 	}
 	h.open(r)
+}
+
+// overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is about to be,
+// however long the two took. For its peer that is the same as to be replaced. The session does not notice.
+func (h *hub) overtaken(r registration, s *session) bool {
+	if s == nil || r.arrival > s.arrival && (s.next == nil || r.arrival > s.next.arrival) {
+		return false
+	}
+	h.freeSeat(r.seat)
+	h.cfg.logger.Debug("wspulse: overtaken by a later request", s.field())
+	h.turnAway(r.link, endReplaced.closeFrame)
+	return true
 }
 
 // departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has been
@@ -98,6 +113,7 @@ func (h *hub) takeNext(s *session) *registration {
 
 func (h *hub) open(r registration) {
 	s := newSession(h, r.connectionID, r.seat.key)
+	s.arrival = r.arrival
 	if h.insert(s, r.roomID) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}

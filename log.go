@@ -16,8 +16,9 @@ const (
 	logHaste    = 100 * time.Millisecond // the same of a request that is refused
 )
 
-// A logQueue holds the lines that the logger's sink has not taken yet. A goroutine, write, hands them over while there are
-// any, so that nobody else waits for a sink: not the hub, not a pump, and none of the application's goroutines in Send.
+// A logQueue holds the lines that the logger's sink has not taken yet. A goroutine, write, hands them over while there
+// are any, so that nobody else waits for a sink: not the hub, not a pump, and none of the application's goroutines in
+// Send.
 type logQueue struct {
 	root zapcore.Core // of the application's logger; set at construction, then read-only
 
@@ -40,7 +41,8 @@ type logLine struct {
 // setLogger puts a queue between the server and what it logs to.
 func (c *serverConfig) setLogger(logger *zap.Logger) {
 	c.logs = &logQueue{root: logger.Core()}
-	c.logger = logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core { return queuedCore{core, c.logs} }))
+	queued := func(core zapcore.Core) zapcore.Core { return queuedCore{core, c.logs} }
+	c.logger = logger.WithOptions(zap.WrapCore(queued))
 }
 
 // A queuedCore is a zapcore.Core whose Write never waits. Levels and Sync are those of the Core that it writes to.
@@ -99,8 +101,8 @@ func (q *logQueue) first() *logLine {
 	return q.lines[0]
 }
 
-// next takes the line that has been written from the queue, and returns the one behind it. There is none when write has to
-// end.
+// next takes the line that has been written from the queue, and returns the one behind it. There is none when write has
+// to end.
 func (q *logQueue) next() (line *logLine) {
 	q.mu.Lock()
 	written := q.lines[0].written
@@ -136,7 +138,8 @@ func (l *logLine) write() {
 var logErrors = zapcore.Lock(os.Stderr)
 
 func (q *logQueue) reportLost(lines int, loggerName string) {
-	entry := zapcore.Entry{Level: zap.WarnLevel, Time: time.Now(), LoggerName: loggerName, Message: "wspulse: log lines lost"}
+	entry := zapcore.Entry{Level: zap.WarnLevel, Time: time.Now(), LoggerName: loggerName}
+	entry.Message = "wspulse: log lines lost"
 	(&logLine{core: q.root, entry: entry, fields: []zapcore.Field{zap.Int("count", lines)}}).write()
 }
 

@@ -13,8 +13,8 @@ const (
 	maxDetails = 4           // causes of one kind that are told apart at a time
 )
 
-// A limitedLog writes a line a second for each cause. A line has the field "suppressed" when it is not the only one since the
-// line before it.
+// A limitedLog writes a line a second for each cause. A line has the field "suppressed" when it is not the only one
+// since the line before it.
 type limitedLog struct {
 	logger *zap.Logger
 
@@ -22,8 +22,8 @@ type limitedLog struct {
 	kinds map[string]*logKind
 }
 
-// A logKind is what is known of the causes of one kind. The program has a fixed number of kinds; who connects may choose the
-// details.
+// A logKind is what is known of the causes of one kind. The program has a fixed number of kinds; who connects may
+// choose the details.
 type logKind struct {
 	own     logTurn
 	details map[string]*logTurn // maxDetails at the most; what is beyond them takes its turn with own
@@ -51,8 +51,8 @@ func (l *limitedLog) Check(level zapcore.Level, message string) *zapcore.Checked
 	return l.checkCause(level, message, message, "")
 }
 
-// checkCause is Check for a message that has several causes: some kinds, which are fixed, and details of theirs, which need not
-// be.
+// checkCause is Check for a message that has several causes: some kinds, which are fixed, and details of theirs, which
+// need not be.
 func (l *limitedLog) checkCause(level zapcore.Level, message, kind, detail string) *zapcore.CheckedEntry {
 	if !l.logger.Core().Enabled(level) {
 		return nil

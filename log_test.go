@@ -26,7 +26,8 @@ func slowLog(delay time.Duration) (*zap.Logger, *observer.ObservedLogs) {
 func TestLog_NobodyWaitsForTheSink(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		logger, logs := slowLog(time.Second)
-		w := newWorld(t, wspulse.WithLogger(logger), wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferBytes(100))
+		w := newWorld(t, wspulse.WithLogger(logger), wspulse.WithResumeWindow(time.Minute),
+			wspulse.WithSendBufferBytes(100))
 		start := time.Now()
 		alice, bob := w.dial("r", "alice"), w.dial("r", "bob")
 		bob.drop()
@@ -37,7 +38,8 @@ func TestLog_NobodyWaitsForTheSink(t *testing.T) {
 		w.must(w.server.Kick("alice"))
 		w.dial("r", "bob").expect("hello")
 		w.must(w.connection("r", "bob").Close())
-		w.expect("alice:connect bob:connect bob:drop(1006) alice:message(hi) alice:disconnect(nil) bob:restore bob:disconnect(nil)")
+		w.expect("alice:connect bob:connect bob:drop(1006) alice:message(hi) alice:disconnect(nil) bob:restore " +
+			"bob:disconnect(nil)")
 		w.took(start, 0)
 		time.Sleep(time.Minute)
 		var said []string
@@ -70,9 +72,9 @@ func TestServerClose_TheLogIsWritten(t *testing.T) {
 			if delay == time.Minute {
 				time.Sleep(time.Hour)
 			}
-			entries := logs.All()
-			if n := len(entries); n != 4 || entries[0].Message != "wspulse: server started" || entries[3].Message != "wspulse: server closed" {
-				t.Errorf("%v: logged %v", delay, entries)
+			got := logs.All()
+			if len(got) != 4 || got[0].Message != "wspulse: server started" || got[3].Message != "wspulse: server closed" {
+				t.Errorf("%v: logged %v", delay, got)
 			}
 		})
 	}

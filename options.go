@@ -193,14 +193,15 @@ func WithCodec(codec Codec) ServerOption {
 	return func(c *serverConfig) { c.setCodec(codec) }
 }
 
-// WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for the
-// life of a connection. Payloads are never logged, nor is what a request holds in its query and its headers, but for its Origin
-// and the headers of the handshake. Lines of one cause come once a second, and the next one says how many were left out
-// ("suppressed").
+// WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for
+// the life of a connection. Payloads are never logged, nor is what a request holds in its query and its headers, but
+// for its Origin and the headers of the handshake. Lines of one cause come once a second, and the next one says how
+// many were left out ("suppressed").
 //
-// Nothing waits for a sink that is slow: up to 1,024 lines are queued for it. What does not fit is left out, and the next line
-// says how much that was ("wspulse: log lines lost"). NewServer and Server.Close wait for what they have logged to be written, a
-// second at the most. Danger: lines that are queued when the process ends without Server.Close are lost.
+// Nothing waits for a sink that is slow: up to 1,024 lines are queued for it. What does not fit is left out, and the
+// next line says how much that was ("wspulse: log lines lost"). NewServer and Server.Close wait for what they have
+// logged to be written, a second at the most. Danger: lines that are queued when the process ends without Server.Close
+// are lost.
 //
 // Default zap.NewNop(). Must not be nil.
 func WithLogger(logger *zap.Logger) ServerOption {
@@ -222,11 +223,12 @@ func WithMetrics(m MetricsCollector) ServerOption {
 	}
 }
 
-// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc, such
-// as [SameOrigin] or what [AllowOrigins] returns. The log says which origin came, and which one those two expected.
+// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc,
+// such as [SameOrigin] or what [AllowOrigins] returns. The log says which origin came, and which one those two
+// expected.
 //
-// Danger: by default every origin is accepted, so that a page of any site can connect with its visitor's cookies; the server warns
-// of that when it starts. A server that authenticates by cookie must set it. Must not be nil.
+// Danger: by default every origin is accepted, so that a page of any site can connect with its visitor's cookies; the
+// server warns of that when it starts. A server that authenticates by cookie must set it. Must not be nil.
 func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 	if fn == nil {
 		panic("wspulse: WithCheckOrigin: function must not be nil")

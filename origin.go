@@ -29,8 +29,8 @@ func SameOrigin(r *http.Request) bool {
 		return ok && o == own
 	}
 	return checkOrigin(r, accept, func() string {
-		return fmt.Sprintf("SameOrigin expected %.100q, from the Host header and TLS; behind a proxy give AllowOrigins the public origin",
-			scheme+"://"+r.Host)
+		return fmt.Sprintf("SameOrigin expected %.100q, from the Host header and TLS; behind a proxy give AllowOrigins the "+
+			"public origin", scheme+"://"+r.Host)
 	})
 }
 
@@ -73,8 +73,8 @@ func AllowOrigins(patterns ...string) func(*http.Request) bool {
 	}
 }
 
-// checkOrigin accepts a request without an Origin header, and one with a single Origin that accept takes. Of a request that it
-// refuses it notes what was expected.
+// checkOrigin accepts a request without an Origin header, and one with a single Origin that accept takes. Of a request
+// that it refuses it notes what was expected.
 func checkOrigin(r *http.Request, accept func(origin) bool, expected func() string) bool {
 	values := r.Header["Origin"]
 	if len(values) == 0 {

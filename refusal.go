@@ -1,6 +1,8 @@
 package wspulse
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -11,8 +13,8 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// A refusal is what a request gets that becomes no session. It names what is wrong and what helps, to the client as far as that
-// may know, and to the log.
+// A refusal is what a request gets that becomes no session. It names what is wrong and what helps, to the client as far
+// as that may know, and to the log.
 type refusal struct {
 	status int
 	answer string // the body, but for the end of its line
@@ -84,13 +86,24 @@ func refuseOrigin(r *http.Request, expected string) *refusal {
 		level: zap.WarnLevel, kind: "origin", detail: answer, text: answer + ": " + expected}
 }
 
+// refuseEnded is for a request that ended before its session could open.
+func refuseEnded(cause error) *refusal {
+	const answer = "the request ended before its session could open"
+	f := &refusal{status: http.StatusServiceUnavailable, answer: answer, level: zap.WarnLevel, kind: "ended",
+		text: fmt.Sprintf(answer+": %.200s; what is in front of the server must give ConnectFunc more time", cause)}
+	if errors.Is(cause, context.Canceled) { // mostly by the client, which has left
+		f.level, f.text = zap.DebugLevel, answer+": its client has left"
+	}
+	return f
+}
+
 // refuseLimit is for whom a limit keeps out.
 func (s *server) refuseLimit(limit Limit) *refusal {
 	f := &refusal{status: http.StatusServiceUnavailable, limit: limit}
 	switch limit {
 	case LimitConnections:
 		f.status = http.StatusTooManyRequests
-		f.answer = "too many connections of one kind (WithConnectionLimit): try again when one has ended"
+		f.answer = "too many connections for one key (WithConnectionLimit): try again when one has ended"
 	case LimitHandshakeTime:
 		f.answer = fmt.Sprintf("the handshake took longer than %v (WithHandshakeTimeout)", s.cfg.handshakeTimeout)
 	default:
@@ -99,8 +112,8 @@ func (s *server) refuseLimit(limit Limit) *refusal {
 	return f
 }
 
-// checkWriter finds out whether the connection can be taken over from a ResponseWriter, as http.ResponseController does it. It
-// refuses a request whose middleware keeps it.
+// checkWriter finds out whether the connection can be taken over from a ResponseWriter, as http.ResponseController does
+// it. It refuses a request whose middleware keeps it.
 func checkWriter(w http.ResponseWriter) *refusal {
 	for {
 		switch t := w.(type) {
@@ -109,7 +122,8 @@ func checkWriter(w http.ResponseWriter) *refusal {
 		case interface{ Unwrap() http.ResponseWriter }:
 			inner := t.Unwrap()
 			if inner == nil {
-				return refuseWriter(w, "returns nil from its Unwrap method", "it must return the ResponseWriter that it wraps")
+				return refuseWriter(w, "returns nil from its Unwrap method",
+					"it must return the ResponseWriter that it wraps")
 			}
 			w = inner
 		default:

@@ -32,7 +32,8 @@ func answerTo(server wspulse.Server, r *http.Request) *httptest.ResponseRecorder
 }
 
 const (
-	passTwo   = ": a proxy in front must pass the Connection and Upgrade headers, and the client must be one for WebSockets"
+	passTwo = ": a proxy in front must pass the Connection and Upgrade headers, and the client must be one for " +
+		"WebSockets"
 	useClient = ": the client must open a WebSocket as RFC 6455, section 4.1 says"
 )
 
@@ -44,27 +45,31 @@ var notUpgrades = map[string]struct {
 	"a page": {func(r *http.Request) { r.Header = http.Header{} }, "no token upgrade in Connection" + passTwo},
 	"a proxy that keeps Connection": {func(r *http.Request) { r.Header.Set("Connection", "close") },
 		`no token upgrade in Connection (it is "close")` + passTwo},
-	"a proxy that keeps Upgrade": {func(r *http.Request) { r.Header.Del("Upgrade") }, "no token websocket in Upgrade" + passTwo},
-	"another protocol":           {func(r *http.Request) { r.Header.Set("Upgrade", "h2c") }, `no token websocket in Upgrade (it is "h2c")` + passTwo},
+	"a proxy that keeps Upgrade": {func(r *http.Request) { r.Header.Del("Upgrade") },
+		"no token websocket in Upgrade" + passTwo},
+	"another protocol": {func(r *http.Request) { r.Header.Set("Upgrade", "h2c") },
+		`no token websocket in Upgrade (it is "h2c")` + passTwo},
 	"another version": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") },
 		`Sec-WebSocket-Version is not 13 (it is "8"): the client must speak the version of RFC 6455`},
 	"no version": {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Version") },
 		"Sec-WebSocket-Version is not 13: the client must speak the version of RFC 6455"},
 	"no key": {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Key") },
 		"Sec-WebSocket-Key is not one value of 16 bytes in base64" + useClient},
-	"a body":     {func(r *http.Request) { r.ContentLength = 5 }, "the request has a body" + useClient},
-	"not a GET":  {func(r *http.Request) { r.Method = "POST" }, `the method is not GET (it is "POST")` + useClient},
-	"extensions": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Extensions", ";") }, "Sec-WebSocket-Extensions is no list of extensions" + useClient},
+	"a body":    {func(r *http.Request) { r.ContentLength = 5 }, "the request has a body" + useClient},
+	"not a GET": {func(r *http.Request) { r.Method = "POST" }, `the method is not GET (it is "POST")` + useClient},
+	"extensions": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Extensions", ";") },
+		"Sec-WebSocket-Extensions is no list of extensions" + useClient},
 	"HTTP/1.0": {func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0 },
-		`the request is older than HTTP/1.1 (it is "HTTP/1.0"): a WebSocket needs HTTP/1.1; a proxy in front must use that towards ` +
-			"the server (nginx: proxy_http_version 1.1)"},
+		`the request is older than HTTP/1.1 (it is "HTTP/1.0"): a WebSocket needs HTTP/1.1; a proxy in front must use ` +
+			"that towards the server (nginx: proxy_http_version 1.1)"},
 	"HTTP/2": {func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0 },
-		"HTTP/2 request: a WebSocket needs HTTP/1.1; a proxy in front must use that towards the server, and an http.Server whose " +
-			"TLSNextProto is an empty map offers nothing newer"},
+		"HTTP/2 request: a WebSocket needs HTTP/1.1; a proxy in front must use that towards the server, and an " +
+			"http.Server whose TLSNextProto is an empty map offers nothing newer"},
 }
 
-// What is no upgrade is refused before the application is asked: a ticket that is good for one time is not spent on it. The
-// answer and the log say what is wrong, and each cause has a line of its own, whatever else is refused in that second.
+// What is no upgrade is refused before the application is asked: a ticket that is good for one time is not spent on it.
+// The answer and the log say what is wrong, and each cause has a line of its own, whatever else is refused in that
+// second.
 func TestRefusal_NoUpgrade(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		core, logs := observer.New(zap.WarnLevel)
@@ -108,6 +113,8 @@ func TestRefusal_NoUpgrade(t *testing.T) {
 	})
 }
 
+const kept = ", so the connection cannot be taken over"
+
 // The ResponseWriters of middleware that keeps the connection.
 type (
 	plain struct{ http.ResponseWriter }
@@ -124,14 +131,15 @@ func TestRefusal_Writer(t *testing.T) {
 		spent  bool
 	}{
 		"no Unwrap": {func(w http.ResponseWriter) http.ResponseWriter { return plain{w} },
-			"wspulse_test.plain has no Unwrap method, so the connection cannot be taken over: add `Unwrap() http.ResponseWriter`, " +
+			"wspulse_test.plain has no Unwrap method" + kept + ": add `Unwrap() http.ResponseWriter`, " +
 				"or serve WebSockets without it", false},
-		"no Unwrap behind others": {func(w http.ResponseWriter) http.ResponseWriter { return wrapper{&wrapper{plain{w}}} },
-			"wspulse_test.plain has no Unwrap method, so the connection cannot be taken over: add `Unwrap() http.ResponseWriter`, " +
+		"no Unwrap behind others": {
+			func(w http.ResponseWriter) http.ResponseWriter { return wrapper{&wrapper{plain{w}}} },
+			"wspulse_test.plain has no Unwrap method" + kept + ": add `Unwrap() http.ResponseWriter`, " +
 				"or serve WebSockets without it", false},
 		"Unwrap of nothing": {func(w http.ResponseWriter) http.ResponseWriter { return wrapper{empty{w}} },
-			"wspulse_test.empty returns nil from its Unwrap method, so the connection cannot be taken over: it must return the " +
-				"ResponseWriter that it wraps", false},
+			"wspulse_test.empty returns nil from its Unwrap method" + kept + ": it must return the ResponseWriter that " +
+				"it wraps", false},
 		"Hijack fails": {func(w http.ResponseWriter) http.ResponseWriter {
 			return wrapper{keeper{w.(*httptest.ResponseRecorder)}}
 		},
@@ -142,7 +150,8 @@ func TestRefusal_Writer(t *testing.T) {
 				core, logs := observer.New(zap.WarnLevel)
 				spent := false
 				connect := func(*http.Request) (string, string, error) { spent = true; return "r", "alice", nil }
-				server := wspulse.NewServer(connect, anyOrigin, wspulse.WithLogger(zap.New(core)), wspulse.WithMaxConnections(1))
+				server := wspulse.NewServer(connect, anyOrigin, wspulse.WithLogger(zap.New(core)),
+					wspulse.WithMaxConnections(1))
 				defer server.Close()
 				for range 2 {
 					answer := httptest.NewRecorder()
@@ -165,8 +174,8 @@ func TestRefusal_TimeoutHandler(t *testing.T) {
 	defer server.Close()
 	answer := httptest.NewRecorder()
 	http.TimeoutHandler(server, time.Minute, "").ServeHTTP(answer, newUpgrade("?room=r&id=alice"))
-	if want := "*http.timeoutWriter has no Unwrap method, so the connection cannot be taken over: serve WebSockets without " +
-		"http.TimeoutHandler\n"; answer.Code != 500 || answer.Body.String() != want {
+	want := "*http.timeoutWriter has no Unwrap method" + kept + ": serve WebSockets without http.TimeoutHandler\n"
+	if answer.Code != 500 || answer.Body.String() != want {
 		t.Errorf("%d %q", answer.Code, answer.Body)
 	}
 }
@@ -181,17 +190,21 @@ func TestRefusal_ByTheApplication(t *testing.T) {
 		status        int
 		answer, log   string
 	}{
-		"ConnectFunc":        {"?refuse", "", anyOrigin, 401, "unauthorized", "ConnectFunc: no such user"},
-		"ConnectFunc panics": {"?panic", "", anyOrigin, 500, "ConnectFunc panicked: the server's log says where", "<nil>"},
+		"ConnectFunc": {"?refuse", "", anyOrigin, 401, "unauthorized", "ConnectFunc: no such user"},
+		"ConnectFunc panics": {"?panic", "", anyOrigin, 500, "ConnectFunc panicked: the server's log says where",
+			"<nil>"},
 		"SameOrigin": {"", "https://evil.example", wspulse.WithCheckOrigin(wspulse.SameOrigin), 403,
 			`origin "https://evil.example" is not allowed`,
-			`: SameOrigin expected "http://server", from the Host header and TLS; behind a proxy give AllowOrigins the public origin`},
+			`: SameOrigin expected "http://server", from the Host header and TLS; behind a proxy give AllowOrigins the ` +
+				"public origin"},
 		"AllowOrigins": {"", "https://evil.example", allowed, 403, `origin "https://evil.example" is not allowed`,
 			": AllowOrigins expected one of https://example.com, https://*.example.org"},
-		"a function": {"", "null", user, 403, `origin "null" is not allowed`, ": the function of WithCheckOrigin says so"},
+		"a function": {"", "null", user, 403, `origin "null" is not allowed`,
+			": the function of WithCheckOrigin says so"},
 		"its panic": {"", "", wspulse.WithCheckOrigin(func(*http.Request) bool { panic("secret") }), 500,
 			"CheckOrigin panicked: the server's log says where", "<nil>"},
-		"the panic of a key": {"", "", wspulse.WithConnectionLimit(func(*http.Request) string { panic("secret") }, 1), 500,
+		"the panic of a key": {
+			"", "", wspulse.WithConnectionLimit(func(*http.Request) string { panic("secret") }, 1), 500,
 			"WithConnectionLimit panicked: the server's log says where", "<nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -212,7 +225,8 @@ func TestRefusal_ByTheApplication(t *testing.T) {
 					want = tc.answer + want
 				}
 				entries := logs.FilterLevelExact(zap.WarnLevel).All()
-				if got := fmt.Sprint(entries[0].ContextMap()["error"]); got != want || len(entries) != 1 && tc.status != 500 {
+				got := fmt.Sprint(entries[0].ContextMap()["error"])
+				if got != want || len(entries) != 1 && tc.status != 500 {
 					t.Errorf("logged %v", entries)
 				}
 				w.expect("")
@@ -254,31 +268,36 @@ func TestRefusal_FloodOfBadTokens(t *testing.T) {
 func TestRefusal_ByTheServer(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		user := func(r *http.Request) string { return r.URL.Query().Get("user") }
-		w, logs := newLoggedWorld(t, zap.DebugLevel, wspulse.WithMaxConnections(2), wspulse.WithConnectionLimit(user, 1),
-			wspulse.WithHandshakeTimeout(time.Second))
+		w, logs := newLoggedWorld(t, zap.DebugLevel, wspulse.WithMaxConnections(2),
+			wspulse.WithConnectionLimit(user, 1), wspulse.WithHandshakeTimeout(time.Second))
 		expect := func(query string, status int, want string) {
 			t.Helper()
-			if answer := answerTo(w.server, newUpgrade(query)); answer.Code != status || answer.Body.String() != want+"\n" {
+			answer := answerTo(w.server, newUpgrade(query))
+			if answer.Code != status || answer.Body.String() != want+"\n" {
 				t.Errorf("%s: %d %q", query, answer.Code, answer.Body)
 			}
 		}
 		w.dial("r", "1&user=a")
-		expect("?room=r&id=2&user=a", 429, "too many connections of one kind (WithConnectionLimit): try again when one has ended")
+		expect("?room=r&id=2&user=a", 429,
+			"too many connections for one key (WithConnectionLimit): try again when one has ended")
 		w.dial("r", "3&user=b")
 		expect("?room=r&id=4&user=c", 503, "too many connections (WithMaxConnections): try again when one has ended")
 		expect("?slow", 503, "the handshake took longer than 1s (WithHandshakeTimeout)")
 		w.server.Close()
 		expect("?refuse", 503, "server closed")
-		if last := logs.All()[logs.Len()-1]; last.Level != zap.DebugLevel || last.ContextMap()["error"] != "server closed" {
+		last := logs.All()[logs.Len()-1]
+		if last.Level != zap.DebugLevel || last.ContextMap()["error"] != "server closed" {
 			t.Errorf("logged %v", last)
 		}
 	})
 }
 
-// The line of a refusal is in the log before the client has its answer. A sink that is slow holds up the answer for a tenth of a
-// second at the most.
+// The line of a refusal is in the log before the client has its answer. A sink that is slow holds up the answer for a
+// tenth of a second at the most.
 func TestRefusal_IsLoggedBeforeItIsAnswered(t *testing.T) {
-	for delay, want := range map[time.Duration]time.Duration{50 * time.Millisecond: 50 * time.Millisecond, time.Hour: 100 * time.Millisecond} {
+	for delay, want := range map[time.Duration]time.Duration{
+		50 * time.Millisecond: 50 * time.Millisecond, time.Hour: 100 * time.Millisecond,
+	} {
 		inBubble(t, func(t *testing.T) {
 			logger, _ := slowLog(delay)
 			w := newWorld(t, wspulse.WithLogger(logger))
@@ -298,8 +317,9 @@ func TestRefusal_IsLoggedBeforeItIsAnswered(t *testing.T) {
 func TestUpgrade_BehindSeveralMiddlewares(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		front := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.server.ServeHTTP(wrapper{&wrapper{wrapper{rw}}}, r) })
-		w.web = wstest.NewServer(t, front)
+		w.web = wstest.NewServer(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			w.server.ServeHTTP(wrapper{&wrapper{wrapper{rw}}}, r)
+		}))
 		w.dial("r", "alice")
 		synctest.Wait()
 		w.expect("alice:connect")

@@ -3,6 +3,7 @@ package wspulse
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 )
@@ -12,10 +13,10 @@ import (
 // take effect in the order in which it made them.
 type Server interface {
 	// ServeHTTP runs ConnectFunc and upgrades the request. Before ConnectFunc it answers 400 to a request that is no
-	// upgrade, 503 after Close, and 500 where the connection cannot be taken over from the ResponseWriter; then 401 to an
-	// error from ConnectFunc, 500 to a panic in it or in another function that looks at the request, 403 to a refused
-	// origin, and 503 or 429 with Retry-After to a request that is over a limit. The body of each names the cause, but for
-	// the 401's, and so does the log, once a second for each cause.
+	// upgrade, 503 after Close, and 500 where the connection cannot be taken over from the ResponseWriter; then 401 to
+	// an error from ConnectFunc, 500 to a panic in it or in another function that looks at the request, 403 to a
+	// refused origin, and 503 or 429 with Retry-After to a request that is over a limit. The body of each names the
+	// cause, but for the 401's, and so does the log, once a second for each cause.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:
@@ -43,8 +44,9 @@ type Server interface {
 }
 
 type server struct {
-	cfg *serverConfig
-	hub *hub
+	cfg      *serverConfig
+	hub      *hub
+	arrivals atomic.Uint64 // requests that have come
 }
 
 // NewServer starts a server. It panics when connect is nil. Close it to end its goroutines.

@@ -14,18 +14,19 @@ import (
 )
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	arrival := s.arrivals.Add(1)
 	if s.cfg.handshakeTimeout > 0 {
 		ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.handshakeTimeout, errHandshakeTime)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	if f := s.serve(w, r); f != nil {
+	if f := s.serve(w, r, arrival); f != nil {
 		s.refuse(w, r, f)
 	}
 }
 
 // serve makes a session of a request, or says how it is to be refused.
-func (s *server) serve(w http.ResponseWriter, r *http.Request) *refusal {
+func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *refusal {
 	if f := s.check(w, r); f != nil {
 		return f
 	}
@@ -43,13 +44,25 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) *refusal {
 	}
 	var l *link
 	defer func() { s.hub.endUpgrade(held, l) }() // also when a middleware panics
-	if l, f = s.upgrade(w, r); l != nil {
-		s.hub.register(from.roomID, from.connectionID, held, l)
+	if l, f = s.upgrade(w, r); f != nil || l == nil {
+		return f
 	}
-	return f
+	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival}); f != nil {
+		s.record(r, f) // there is nothing to write an answer to any more
+		l.socket.Abort()
+		l = nil
+	}
+	return nil
 }
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
+
+// left says why a request can become a session no more: its context is done, since its client has left, or since what
+// is in front of the server has given it up. It returns nil while nothing of that is known. taken is nil until the
+// connection has been taken over from net/http.
+func left(r *http.Request, _ *link) error {
+	return context.Cause(r.Context())
+}
 
 // A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the request's
 // first line or of a cookie, and would keep all of that for as long as the session lasts.
@@ -58,8 +71,8 @@ type request struct {
 	key                  string // of WithConnectionLimit
 }
 
-// check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc takes once
-// would be lost.
+// check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc
+// takes once would be lost.
 func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
 	if wrong := wire.CheckUpgrade(r); wrong != nil {
 		return refuseUpgrade(wrong)
@@ -68,8 +81,11 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
 	case <-s.hub.quit:
 		return refuseClosed
 	default:
-		return checkWriter(w)
 	}
+	if f := s.ended(r, nil); f != nil {
+		return f
+	}
+	return checkWriter(w)
 }
 
 // identify asks the application who a request is from, and whether it may come in.
@@ -101,25 +117,32 @@ func (s *server) identify(r *http.Request) (from request, f *refusal) {
 	return request{strings.Clone(from.roomID), strings.Clone(from.connectionID), strings.Clone(from.key)}, nil
 }
 
-// ask runs a function of the application that looks at a request, and refuses the request when that panics, or has taken too
-// long.
+// ask runs a function of the application that looks at a request, and refuses the request when that panics, or when the
+// request has ended meanwhile, whatever the function says.
 func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *refusal {
-	switch {
-	case !s.hub.contain(name, connectionID, fn):
+	if !s.hub.contain(name, connectionID, fn) {
 		return refusePanic(name)
-	case errors.Is(context.Cause(r.Context()), errHandshakeTime):
-		return s.refuseLimit(LimitHandshakeTime)
 	}
-	return nil
+	return s.ended(r, nil)
+}
+
+// ended refuses a request that can become a session no more.
+func (s *server) ended(r *http.Request, taken *link) *refusal {
+	switch cause := left(r, taken); {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, errHandshakeTime):
+		return s.refuseLimit(LimitHandshakeTime)
+	default:
+		return refuseEnded(cause)
+	}
 }
 
 // upgrade makes a WebSocket of a request. It returns neither that nor a refusal when nobody is there to read an answer.
 func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusal) {
 	wait := s.cfg.writeWait
-	if by, ok := r.Context().Deadline(); ok && s.cfg.handshakeTimeout > 0 {
-		if wait = min(wait, time.Until(by)); wait <= 0 {
-			return nil, s.refuseLimit(LimitHandshakeTime)
-		}
+	if by, ok := r.Context().Deadline(); ok {
+		wait = min(wait, time.Until(by))
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -137,14 +160,21 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	return newLink(s.hub, conn, early, deflate != ""), nil
 }
 
-// register hands a link to the hub, or refuses the peer where the hub is ending.
-func (h *hub) register(roomID, connectionID string, held seat, l *link) {
-	if connectionID == "" {
-		connectionID = uuid.NewString()
+// register hands a link to the hub, unless its request ends before that takes it. Where the hub is ending it says so to
+// the peer.
+func (s *server) register(r *http.Request, g registration) *refusal {
+	if g.connectionID == "" {
+		g.connectionID = uuid.NewString()
+	}
+	if f := s.ended(r, g.link); f != nil {
+		return f
 	}
 	select {
-	case h.registrations <- registration{roomID, connectionID, held, l}:
-	case <-h.quit:
-		l.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
+	case s.hub.registrations <- g:
+	case <-r.Context().Done():
+		return s.ended(r, g.link)
+	case <-s.hub.quit:
+		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}
+	return nil
 }

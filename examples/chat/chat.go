@@ -91,8 +91,8 @@ func (c *chat) connect(r *http.Request) (roomID, connectionID string, err error)
 	return j.Room, j.Name, nil
 }
 
-// serveSocket opens a socket. The name is not kept for one that connect has let in, and the server then refuses: for its
-// origin, for one.
+// serveSocket opens a socket. The name is not kept for one that connect has let in, and the server then refuses: for
+// its origin, for one.
 func (c *chat) serveSocket(w http.ResponseWriter, r *http.Request) {
 	noted := &noter{ResponseWriter: w}
 	c.server.ServeHTTP(noted, r.WithContext(context.WithValue(r.Context(), noterKey{}, noted)))

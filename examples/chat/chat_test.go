@@ -227,7 +227,8 @@ func TestChat_NameIsKeptForASocketThatOpens(t *testing.T) {
 		if err := h.chat.roster.arrive("ann", secretOf("ann"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, response, err := h.TryDial(socketPath("ann", "lobby", secretOf("bob"))); err == nil || response.StatusCode != 401 {
+		_, response, err := h.TryDial(socketPath("ann", "lobby", secretOf("bob")))
+		if err == nil || response.StatusCode != 401 {
 			t.Errorf("a socket with that name got %v, want 401", response)
 		}
 		if status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("bob")), ""); status != 400 {

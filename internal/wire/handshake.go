@@ -35,18 +35,20 @@ func (f *Refusal) Error() string {
 
 // What helps.
 const (
-	useHTTP1  = "a WebSocket needs HTTP/1.1"
-	passTwo   = "a proxy in front must pass the Connection and Upgrade headers, and the client must be one for WebSockets"
+	useHTTP1 = "a WebSocket needs HTTP/1.1"
+	passTwo  = "a proxy in front must pass the Connection and Upgrade headers, and the client must be one for " +
+		"WebSockets"
 	useClient = "the client must open a WebSocket as RFC 6455, section 4.1 says"
 )
 
-// CheckUpgrade says what is wrong with an opening handshake (RFC 6455, section 4.2.1). It returns nil for one that is in order.
+// CheckUpgrade says what is wrong with an opening handshake (RFC 6455, section 4.2.1). It returns nil for one that is
+// in order.
 func CheckUpgrade(r *http.Request) *Refusal {
 	header := func(key string) string { return strings.Join(r.Header[key], ", ") }
 	switch key := r.Header["Sec-Websocket-Key"]; {
 	case r.ProtoMajor > 1:
-		return &Refusal{Cause: fmt.Sprintf("HTTP/%d request", r.ProtoMajor), Cure: useHTTP1 + "; a proxy in front must use " +
-			"that towards the server, and an http.Server whose TLSNextProto is an empty map offers nothing newer"}
+		return &Refusal{Cause: fmt.Sprintf("HTTP/%d request", r.ProtoMajor), Cure: useHTTP1 + "; a proxy in front must " +
+			"use that towards the server, and an http.Server whose TLSNextProto is an empty map offers nothing newer"}
 	case !r.ProtoAtLeast(1, 1):
 		return &Refusal{Cause: "the request is older than HTTP/1.1", Found: r.Proto, Cure: useHTTP1 +
 			"; a proxy in front must use that towards the server (nginx: proxy_http_version 1.1)"}
@@ -60,7 +62,8 @@ func CheckUpgrade(r *http.Request) *Refusal {
 		return &Refusal{Cause: "Sec-WebSocket-Version is not 13", Found: header("Sec-Websocket-Version"), Version: true,
 			Cure: "the client must speak the version of RFC 6455"}
 	case len(key) != 1 || !validKey(key[0]):
-		return &Refusal{Cause: fmt.Sprintf("Sec-WebSocket-Key is not one value of %d bytes in base64", keySize), Cure: useClient}
+		cause := fmt.Sprintf("Sec-WebSocket-Key is not one value of %d bytes in base64", keySize)
+		return &Refusal{Cause: cause, Cure: useClient}
 	case r.ContentLength != 0: // it would be taken for frames
 		return &Refusal{Cause: "the request has a body", Cure: useClient}
 	}
