@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 )
 
@@ -237,7 +236,7 @@ func (l *link) receive(data []byte) error {
 	if err != nil {
 		return l.malformedMessage(len(data), err)
 	}
-	l.malformed = 0
+	l.malformed = nil
 	return l.deliver(message{f, len(data)})
 }
 
@@ -257,7 +256,7 @@ func (l *link) panicked(v any) error {
 	return &PanicError{Value: v, Stack: debug.Stack()}
 }
 
-// malformedMessage logs what the codec has refused, and ends a transport whose peer sends nothing else.
+// malformedMessage logs what the codec has refused, and ends a transport whose peer sends too much of it.
 func (l *link) malformedMessage(size int, err error) error {
 	if panicked := (*PanicError)(nil); errors.As(err, &panicked) {
 		return err
@@ -270,15 +269,6 @@ func (l *link) malformedMessage(size int, err error) error {
 		entry.Write(l.session.field(), zap.Int("bytes", size), reason)
 	}
 	return l.checkMalformed()
-}
-
-// checkMalformed ends a transport whose peer sends nothing but malformed messages.
-func (l *link) checkMalformed() error {
-	most := l.hub.cfg.malformedLimit
-	if l.malformed++; most == 0 || l.malformed < most {
-		return nil
-	}
-	return &LimitError{LimitMalformed, websocket.CloseInvalidFramePayloadData, fmt.Sprintf("%d malformed messages in a row", most)}
 }
 
 // deliver gives a message to OnMessage in its turn. Errors: what ends reading, and errPassedOn. Read pump.

@@ -43,7 +43,7 @@ type link struct {
 	alarmed    bool        // a deadline is set, for that message or for one before it
 	calledAt   time.Time   // when the callback began that it is in, if there is a message rate
 	received   meter       // of WithMessageRate
-	malformed  int         // messages in a row
+	malformed  *meter      // of WithMalformedLimit; nil: none since a message that was in order
 	readErr    error       // why reading ended; nil when the peer closed cleanly
 	closeFrame *wire.Frame // that the peer should get; nil when it is not there to read it
 
