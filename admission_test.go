@@ -65,11 +65,9 @@ func TestMaxConnections_FailedUpgradesDoNotCount(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithMaxConnections(1))
 		for range 3 {
-			for request, status := range map[string]int{"/?refuse": 401, "/?room=r&id=alice": 400} {
-				response := httptest.NewRecorder()
-				w.server.ServeHTTP(response, httptest.NewRequest("GET", request, nil))
-				if response.Code != status {
-					t.Errorf("%s: status %d", request, response.Code)
+			for query, status := range map[string]int{"?refuse": 401, "?room=r&id=alice": 500} {
+				if answer := answerTo(w.server, newUpgrade(query)); answer.Code != status {
+					t.Errorf("%s: status %d", query, answer.Code)
 				}
 			}
 		}
@@ -193,11 +191,11 @@ func TestHandshakeTimeout_IsForTime(t *testing.T) {
 			wspulse.WithCheckOrigin(func(*http.Request) bool { time.Sleep(2 * time.Minute); return true }))
 		client, err := w.web.Listener.Dial(unbuffered, unbuffered)
 		w.must(err)
-		fmt.Fprint(client, "GET /?slow HTTP/1.1\r\nHost: x\r\n\r\n")
+		w.must(newUpgrade("?slow").Write(client))
 		time.Sleep(time.Second)
 		client.Close()
 		m.expect(t, "")
-		response := recordUpgrade(w.server)
+		response := answerTo(w.server, newUpgrade("?room=r&id=alice"))
 		if response.Code != 503 || response.Header().Get("Retry-After") == "" {
 			t.Errorf("status %d, header %v", response.Code, response.Header())
 		}
@@ -258,6 +256,7 @@ func TestMaxConnections_OnDisconnectKeepsTheSeat(t *testing.T) {
 		w.dial("r", "alice").drop()
 		w.refused("?room=r&id=bob", 503)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		w.dial("r", "bob")
 		w.server.Close()
 		time.Sleep(time.Minute)

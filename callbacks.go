@@ -1,6 +1,7 @@
 package wspulse
 
 import (
+	"fmt"
 	"runtime/debug"
 
 	"go.uber.org/zap"
@@ -30,7 +31,8 @@ func (h *hub) contain(name, connectionID string, fn func()) (returned bool) {
 
 func (h *hub) logPanic(name, connectionID string, v any) {
 	h.cfg.logger.Warn("wspulse: panic in callback", zap.String("callback", name),
-		zap.String("connectionID", connectionID), zap.Any("panic", v), zap.ByteString("stack", debug.Stack()))
+		zap.String("connectionID", connectionID), zap.String("panic", fmt.Sprint(v)),
+		zap.ByteString("stack", debug.Stack()))
 }
 
 // lastCallback queues OnDisconnect. The session's seat is free when that has returned, or whatever callback is the last.

@@ -66,7 +66,7 @@ func newConvoyOf(t *testing.T, frames []*wire.Frame, options ...ServerOption) (*
 	for i, f := range frames {
 		near, far := tcpPair(t)
 		l := newLink(h, near, nil, false)
-		h.register("r", strconv.Itoa(i), seat{}, l)
+		h.registrations <- registration{roomID: "r", connectionID: strconv.Itoa(i), link: l}
 		s := <-opened
 		c = c.add(s.push([]*wire.Frame{f}))
 		riders = append(riders, &rider{s, l, far})

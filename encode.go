@@ -2,6 +2,8 @@ package wspulse
 
 import (
 	"bytes"
+	"fmt"
+	"unicode/utf8"
 
 	core "github.com/wspulse/core"
 	"github.com/wspulse/server/internal/envelope"
@@ -20,10 +22,14 @@ func (c *serverConfig) setCodec(codec Codec) {
 func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 	if !c.json {
 		data, err := c.codec.Encode(f)
+		frameType := c.codec.FrameType()
+		if err == nil && frameType == TextMessage {
+			err = c.checkText(data)
+		}
 		if err != nil {
 			return nil, err
 		}
-		return c.deflater.Attach(wire.New(wire.Opcode(c.codec.FrameType()), data)), nil
+		return c.deflater.Attach(wire.New(wire.Opcode(frameType), data)), nil
 	}
 	const around = 40 // bytes that the envelope has around the three fields, and some
 	buf := make([]byte, wire.HeaderSize, wire.HeaderSize+around+len(f.ID)+len(f.Event)+len(f.Payload))
@@ -32,6 +38,16 @@ func (c *serverConfig) encode(f Frame) (*wire.Frame, error) {
 		return nil, err
 	}
 	return c.deflater.Attach(wire.Seal(wire.OpText, buf)), nil
+}
+
+// checkText refuses a text that is not UTF-8: a browser would end the connection, as RFC 6455, section 8.1 asks of it,
+// and so would every member of a room.
+func (c *serverConfig) checkText(data []byte) error {
+	if utf8.Valid(data) {
+		return nil
+	}
+	return fmt.Errorf("wspulse: %T made a text of %d bytes that is not UTF-8; its FrameType must be BinaryMessage for "+
+		"such frames", c.codec, len(data))
 }
 
 // decode returns the frame in a message whose memory is used again afterwards.

@@ -3,6 +3,7 @@ package wspulse_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -55,6 +56,55 @@ func TestJSONCodec_ReplacedByTheProgram(t *testing.T) {
 		w.must(w.server.Send("alice", wspulse.Frame{Payload: []byte("raw")}))
 		if _, data, err := alice.WebSocket.ReadMessage(); string(data) != "raw" || err != nil {
 			t.Errorf("peer read %s, %v", data, err)
+		}
+	})
+}
+
+// A latin1 is a codec whose text is not UTF-8 for some frames.
+type latin1 struct{ wspulse.Codec }
+
+func (latin1) Encode(f wspulse.Frame) ([]byte, error) { return []byte(f.Event), nil }
+
+// A text that browsers would end the connection for is refused, wherever it is to go, and nothing of it is queued.
+func TestCodec_TextThatIsNotUTF8(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		m := &limitRecorder{}
+		w := newWorld(t, wspulse.WithCodec(latin1{wspulse.JSONCodec}), wspulse.WithMetrics(m),
+			wspulse.WithResumeWindow(time.Minute))
+		alice := w.dialIdle("r", "alice")
+		w.dial("r", "bob").drop()
+		const want = "wspulse: wspulse_test.latin1 made a text of 4 bytes that is not UTF-8; " +
+			"its FrameType must be BinaryMessage for such frames"
+		for name, got := range map[string]error{
+			"Send":                    w.server.Send("alice", ev("caf\xe9")),
+			"Send to a suspended one": w.server.Send("bob", ev("caf\xe9")),
+			"Connection.Send":         w.connection("r", "alice").Send(ev("caf\xe9")),
+			"Broadcast":               w.server.Broadcast("r", ev("caf\xe9")),
+			"Broadcast to nobody":     w.server.Broadcast("nowhere", ev("caf\xe9")),
+		} {
+			if got == nil || got.Error() != want {
+				t.Errorf("%s: %v", name, got)
+			}
+		}
+		w.broadcast("r", "café")
+		bob := w.dialIdle("r", "bob")
+		for name, peer := range map[string]*peer{"alice": alice, "bob": bob} {
+			if _, data, err := peer.WebSocket.ReadMessage(); string(data) != "café" || err != nil {
+				t.Errorf("%s read %q, %v", name, data, err)
+			}
+		}
+		m.expect(t, "")
+	})
+}
+
+// What a binary message holds is the codec's own affair.
+func TestCodec_BinaryNeedNotBeUTF8(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithCodec(rawCodec{}))
+		alice := w.dialIdle("r", "alice")
+		w.must(w.server.Broadcast("r", wspulse.Frame{Payload: []byte("caf\xe9")}))
+		if _, data, err := alice.WebSocket.ReadMessage(); string(data) != "caf\xe9" || err != nil {
+			t.Errorf("peer read %q, %v", data, err)
 		}
 	})
 }

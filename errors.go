@@ -35,5 +35,5 @@ type PanicError struct {
 
 // Error says what was passed to panic. It leaves the stack out.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("wspulse: panic in OnMessage: %v", e.Value)
+	return fmt.Sprintf("wspulse: onMessage panic: %v", e.Value)
 }

@@ -72,7 +72,7 @@ func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 	q := r.URL.Query()
 	switch {
 	case q.Has("refuse"):
-		return "", "", errors.New("secret reason")
+		return "", "", errors.New("no such user")
 	case q.Has("panic"):
 		panic("secret value")
 	case q.Has("slow"):

@@ -12,8 +12,12 @@ var pingFrame = wire.Ping()
 // heartbeatBytes is more than a ping takes on the wire, under TLS too: that a peer's TCP has taken it says nothing of the peer.
 const heartbeatBytes = 64
 
-// A pulse is what the hub knows of the life of a link's peer. Bytes that come in are life, and so are bytes, but for those of
-// pings, that the peer's TCP takes: a pong may stand behind what the peer uploads, a ping behind what it downloads.
+// slowestLine is the bytes a second that a peer is given time for, once its TCP has taken them, or that of a proxy before it: its
+// pong comes when it has read what stands before the ping.
+const slowestLine = 4 << 10
+
+// A pulse is what the hub knows of the life of a link's peer. Bytes that come in are life: a pong may stand behind what the peer
+// uploads. Those that its TCP takes give it time: a ping may stand behind what it downloads.
 type pulse struct {
 	beat    line.Place[link] // in the line of links to ping
 	silence line.Place[link] // in the line of links from which nothing has come since a ping; they are given up when it ends
@@ -23,7 +27,8 @@ type pulse struct {
 	silent time.Duration // the first ping without an answer, if silence is in its line
 
 	reads uint32 // of the link, when it was last looked at
-	taken uint64 // bytes that the peer's TCP had taken by then
+	taken uint64 // bytes that the peer's TCP had taken at the first ping without an answer, or at the last ping
+	seen  uint64 // the same when it was last looked at, if silence is in its line
 }
 
 // ping pings the links whose turn it is, after a look at what has come of the ping before.
@@ -32,14 +37,16 @@ func (h *hub) ping(now time.Time) {
 		p := &l.pulse
 		h.mindJump(now, p.pinged+h.cfg.pingPeriod)
 		first := p.pinged == p.silent
-		switch alive := l.alive(); {
+		switch alive := l.spoke(); {
 		case alive:
 			h.silent.Remove(l)
 		case !first && !h.silent.Contains(l):
-			p.silent = p.pinged
+			p.silent, p.seen = p.pinged, p.taken
 			h.silent.PushDue(l, h.start.Add(p.silent+h.cfg.pongWait))
 		}
-		p.pinged = now.Sub(h.start)
+		if p.pinged = now.Sub(h.start); !h.silent.Contains(l) {
+			p.taken = l.socket.Progress()
+		}
 		h.beats.Push(l, now)
 		h.sendPing(l)
 	}
@@ -56,15 +63,34 @@ func (h *hub) giveUp(now time.Time) {
 	for l, ok := h.silent.Due(now); ok; l, ok = h.silent.Due(now) {
 		h.mindJump(now, l.pulse.silent+h.cfg.pongWait)
 		switch {
-		case l.alive():
+		case l.spoke():
 		case now.Sub(h.jumped) < h.cfg.pingPeriod, l.unheard():
-			l.pulse.silent = now.Sub(h.start)
+			l.pulse.silent, l.pulse.taken = now.Sub(h.start), l.socket.Progress()
 			h.silent.Push(l, now)
 			h.sendPing(l)
 		default:
-			l.interrupt(errPongTime)
+			if due := h.start.Add(l.pulse.silent + h.cfg.pongWait + h.timeToRead(l, now)); due.After(now) {
+				h.silent.PushDue(l, due)
+			} else {
+				l.interrupt(errPongTime)
+			}
 		}
 	}
+}
+
+// timeToRead is what a peer is given, beyond pongWait, for what its TCP has taken since the first ping without an answer. As long
+// as the kernel still has something for it and the line moves, the ping may not even have left.
+func (h *hub) timeToRead(l *link, now time.Time) time.Duration {
+	p, taken := &l.pulse, l.socket.Progress()
+	moved := taken > p.seen+heartbeatBytes
+	p.seen = taken
+	if pending, known := l.socket.Pending(); moved && (!known || pending > 0) {
+		return now.Sub(h.start) - p.silent
+	}
+	pings := uint64((now.Sub(h.start)-p.silent)/h.cfg.pingPeriod) + 1
+	read := taken - p.taken
+	read -= min(read, pings*heartbeatBytes)
+	return time.Duration(min(read, 1<<30)) * time.Second / slowestLine
 }
 
 // mindJump notes that the hub is late for what was due: the process stood still, or the machine has too much to do. What has
@@ -75,13 +101,12 @@ func (h *hub) mindJump(now time.Time, due time.Duration) {
 	}
 }
 
-// alive says whether the peer has shown life since the last look. Hub.
-func (l *link) alive() bool {
+// spoke says whether something has come from the peer since the last look. Hub.
+func (l *link) spoke() bool {
 	p, reads := &l.pulse, l.reads.Load()&^1
-	taken := l.socket.Progress()
-	alive := reads != p.reads || taken > p.taken+heartbeatBytes
-	p.reads, p.taken = reads, taken
-	return alive
+	spoke := reads != p.reads
+	p.reads = reads
+	return spoke
 }
 
 // unheard says that nobody can know yet whether the peer has answered: nobody reads, as a callback runs and too much waits behind

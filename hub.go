@@ -5,9 +5,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -22,7 +19,7 @@ const (
 type hub struct {
 	// Set at construction, then read-only.
 	cfg     *serverConfig
-	limited *zap.Logger // one line a second for each message
+	limited *limitedLog
 	batches *wire.BatchPool
 	bound   bound     // of all queues
 	convoys sync.Pool // of empty *convoy
@@ -71,10 +68,8 @@ type call struct {
 
 func newHub(cfg *serverConfig) *hub {
 	h := &hub{
-		cfg: cfg,
-		limited: cfg.logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-			return zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
-		})),
+		cfg:           cfg,
+		limited:       newLimitedLog(cfg.logger),
 		batches:       wire.NewBatchPool(cfg.writeBufferSize),
 		registrations: make(chan registration),
 		departures:    make(chan departure),
@@ -211,7 +206,8 @@ func (h *hub) together(turn []call) (n int) {
 	return max(1, n)
 }
 
-// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it.
+// stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it. What
+// has been logged is then written, unless the sink is slow.
 func (h *hub) stop() {
 	h.mu.Lock()
 	first := !h.stopping
@@ -226,6 +222,7 @@ func (h *hub) stop() {
 	if first {
 		h.cfg.logger.Info("wspulse: server closed")
 	}
+	h.cfg.logs.wait(logPatience)
 }
 
 // shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.

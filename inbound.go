@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 )
 
@@ -50,7 +49,7 @@ type backlog struct {
 	messages  []message
 	bytes     int
 	room      chan struct{} // of capacity 1: there may be room now; never closed
-	boundless bool          // the peer has left: what is still to be read is no more than the kernel holds
+	boundless bool          // see unbound
 }
 
 // A message has been read, counted and decoded.
@@ -131,12 +130,22 @@ func (in *inbound) put(m message, most int, gone func() bool) bool {
 			return true
 		}
 		in.mu.Unlock()
-		if !b.await(gone) {
-			continue
+		if b.await(gone) {
+			in.unbound()
 		}
-		in.mu.Lock()
+	}
+}
+
+// unbound lets what waits grow: it has to be known what the peer has sent last, and that is no more than the kernel holds.
+func (in *inbound) unbound() {
+	in.mu.Lock()
+	b := in.backlog
+	if b != nil {
 		b.boundless = true
-		in.mu.Unlock()
+	}
+	in.mu.Unlock()
+	if b != nil {
+		b.roomy()
 	}
 }
 
@@ -237,7 +246,7 @@ func (l *link) receive(data []byte) error {
 	if err != nil {
 		return l.malformedMessage(len(data), err)
 	}
-	l.malformed = 0
+	l.malformed = nil
 	return l.deliver(message{f, len(data)})
 }
 
@@ -257,7 +266,7 @@ func (l *link) panicked(v any) error {
 	return &PanicError{Value: v, Stack: debug.Stack()}
 }
 
-// malformedMessage logs what the codec has refused, and ends a transport whose peer sends nothing else.
+// malformedMessage logs what the codec has refused, and ends a transport whose peer sends too much of it.
 func (l *link) malformedMessage(size int, err error) error {
 	if panicked := (*PanicError)(nil); errors.As(err, &panicked) {
 		return err
@@ -270,15 +279,6 @@ func (l *link) malformedMessage(size int, err error) error {
 		entry.Write(l.session.field(), zap.Int("bytes", size), reason)
 	}
 	return l.checkMalformed()
-}
-
-// checkMalformed ends a transport whose peer sends nothing but malformed messages.
-func (l *link) checkMalformed() error {
-	most := l.hub.cfg.malformedLimit
-	if l.malformed++; most == 0 || int(l.malformed) < most {
-		return nil
-	}
-	return &LimitError{LimitMalformed, websocket.CloseInvalidFramePayloadData, fmt.Sprintf("%d malformed messages in a row", most)}
 }
 
 // deliver gives a message to OnMessage in its turn. Errors: what ends reading, and errPassedOn. Read pump.

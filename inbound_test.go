@@ -29,7 +29,7 @@ func TestMaxMessageSize(t *testing.T) {
 				t.Errorf("a message of %d bytes did not arrive", limit)
 			}
 			go alice.WebSocket.WriteMessage(websocket.BinaryMessage, make([]byte, limit+1))
-			alice.expectClose(1009, "")
+			alice.expectClose(1009, fmt.Sprintf("message larger than %d bytes (WithMaxMessageSize)", limit))
 			w.expect("alice:connect alice:disconnect(too-large)")
 			if m.received.Load() != int64(limit) {
 				t.Errorf("a message of %d bytes did arrive", limit+1)
@@ -46,7 +46,7 @@ func TestMaxMessageSize_CountsFragmentsTogether(t *testing.T) {
 			alice.Conn.Write([]byte{0x02, 0x86, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6})
 			alice.Conn.Write([]byte{0x80, 0x86, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6})
 		}()
-		alice.expectClose(1009, "")
+		alice.expectClose(1009, "message larger than 10 bytes (WithMaxMessageSize)")
 	})
 }
 
@@ -172,7 +172,7 @@ func TestCodec_PanicInDecodeEndsTheTransportOnly(t *testing.T) {
 		w := newWorld(t, wspulse.WithCodec(panickyCodec{wspulse.JSONCodec}))
 		alice := w.dial("r", "alice")
 		alice.send("hello")
-		alice.expectClose(1011, "")
+		alice.expectClose(1011, "the server failed in handling a message")
 		w.expect("alice:connect alice:disconnect(panic=bad codec)")
 	})
 }

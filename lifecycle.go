@@ -14,6 +14,7 @@ type registration struct {
 	roomID, connectionID string
 	seat                 seat
 	link                 *link
+	arrival              uint64 // of its request, counted over all of them
 }
 
 // A departure is a link whose write pump uses the session no more, and whose reading has ended or will at once.
@@ -39,10 +40,12 @@ const (
 func (h *hub) admit(r registration) {
 	s := h.sessions[r.connectionID]
 	switch {
+	case h.overtaken(r, s):
 	case s == nil:
 		h.replace(nil, r)
 	case s.link == nil:
 		h.freeSeat(r.seat)
+		s.arrival = r.arrival
 		h.resume(s, r.link)
 	case s.next != nil, h.departs(s.link):
 		h.wait(s, r)
@@ -64,6 +67,18 @@ func (h *hub) replace(old *session, r registration) {
 	h.open(r)
 }
 
+// overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is about to be,
+// however long the two took. For its peer that is the same as to be replaced. The session does not notice.
+func (h *hub) overtaken(r registration, s *session) bool {
+	if s == nil || r.arrival > s.arrival && (s.next == nil || r.arrival > s.next.arrival) {
+		return false
+	}
+	h.freeSeat(r.seat)
+	h.cfg.logger.Debug("wspulse: overtaken by a later request", s.field())
+	h.turnAway(r.link, endReplaced.closeFrame)
+	return true
+}
+
 // departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has been
 // read. A client that closes and connects again at once is here before that.
 func (h *hub) departs(l *link) bool {
@@ -72,6 +87,7 @@ func (h *hub) departs(l *link) bool {
 		l.socket.Cut(time.Now()) // nobody reads it
 	}
 	l.passReadingOn()
+	l.in.unbound()
 	return gone || unread || l.reads.Load()&1 == 0
 }
 
@@ -109,6 +125,7 @@ func (h *hub) takeNext(s *session) *candidate {
 
 func (h *hub) open(r registration) {
 	s := newSession(h, r.connectionID, r.seat.key)
+	s.arrival = r.arrival
 	if h.insert(s, r.roomID) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}

@@ -109,6 +109,23 @@ func (m *meter) take(r rate, now time.Time) bool {
 	return true
 }
 
+// checkMalformed ends a transport whose peer sends malformed messages faster than it may. A message that is in order sets the
+// meter back, so that a peer of which some messages are understood is kept.
+func (l *link) checkMalformed() error {
+	most := float64(l.hub.cfg.malformedLimit)
+	if most == 0 {
+		return nil
+	}
+	if l.malformed == nil {
+		l.malformed = &meter{}
+	}
+	if l.malformed.take(rate{perSecond: most / time.Minute.Seconds(), burst: most - 1}, time.Now()) {
+		return nil
+	}
+	return &LimitError{LimitMalformed, websocket.CloseInvalidFramePayloadData,
+		fmt.Sprintf("%.0f malformed messages within a minute (WithMalformedLimit)", most)}
+}
+
 // checkRate ends a transport whose peer sends more than it may. A close frame is free, and so is a pong that answers a ping.
 func (l *link) checkRate(opcode wire.Opcode) error {
 	r := l.hub.cfg.messageRate

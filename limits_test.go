@@ -206,7 +206,7 @@ func TestMessageTimeout_IsNotForControlFrames(t *testing.T) {
 	})
 }
 
-// A codec's refusals count in a row, and the peer is gone after so many.
+// A codec's refusals count until a message is in order, and the peer is gone after so many.
 func TestMalformedLimit(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		m := &limitRecorder{}
@@ -222,8 +222,32 @@ func TestMalformedLimit(t *testing.T) {
 		malformed(2)
 		alice.send("good")
 		malformed(3)
-		alice.expectClose(1007, "3 malformed messages in a row")
-		w.expect("alice:connect alice:message(good) alice:message(good) alice:disconnect(error=wspulse: 3 malformed messages in a row)")
+		const reason = "3 malformed messages within a minute (WithMalformedLimit)"
+		alice.expectClose(1007, reason)
+		w.expect("alice:connect alice:message(good) alice:message(good) alice:disconnect(error=wspulse: " + reason + ")")
 		m.expect(t, "malformed(alice)")
+	})
+}
+
+// A peer may send malformed messages for ever, such as keep-alives that are no frames, if it does so slowly.
+func TestMalformedLimit_IsARate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t) // the limit is 1,000
+		alice := w.dial("r", "alice")
+		every := func(peer *peer, period, during time.Duration) {
+			for start := time.Now(); time.Since(start) < during; time.Sleep(period) {
+				peer.WebSocket.WriteMessage(websocket.TextMessage, []byte("ping"))
+			}
+		}
+		every(alice, 25*time.Second, 24*time.Hour)
+		every(alice, 70*time.Millisecond, 10*time.Minute) // 857 a minute
+		w.expect("alice:connect")
+		every(alice, 30*time.Millisecond, time.Minute) // 2,000
+		w.expect("alice:disconnect(error=wspulse: 1000 malformed messages within a minute (WithMalformedLimit))")
+		bob := w.dial("r", "bob")
+		every(bob, 55*time.Millisecond, 9*time.Minute) // 1,091 a minute, and so 91 too many
+		w.expect("bob:connect")
+		every(bob, 55*time.Millisecond, 3*time.Minute)
+		w.expect("bob:disconnect(error=wspulse: 1000 malformed messages within a minute (WithMalformedLimit))")
 	})
 }

@@ -41,11 +41,11 @@ type link struct {
 	messageBy  time.Duration // since the hub was made: the message that is coming in must be there; 0: there is none
 	calledAt   time.Duration // the same: the callback that it is in began, if there is a message rate
 	received   meter         // of WithMessageRate
+	malformed  *meter        // of WithMalformedLimit; nil: none since a message that was in order
 	readErr    error         // why reading ended; nil when the peer closed cleanly
 	closeFrame *wire.Frame   // that the peer should get; nil when it is not there to read it
 
-	malformed int32 // messages in a row
-	alarmed   bool  // a deadline is set, for the message that is coming in or for one before it
+	alarmed bool // a deadline is set, for the message that is coming in or for one before it
 
 	deflate   bool   // the peer takes compressed messages; set before the pumps start, then read-only
 	seenState uint32 // of in; owned by the goroutine of the watch

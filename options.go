@@ -45,7 +45,8 @@ type serverConfig struct {
 	codec       Codec
 	json        bool           // codec is JSONCodec: see setCodec
 	deflater    *wire.Deflater // nil: no compression
-	logger      *zap.Logger
+	logger      *zap.Logger    // writes to logs
+	logs        *logQueue
 	metrics     MetricsCollector
 	limits      LimitCollector           // metrics, if it is one
 	checkOrigin func(*http.Request) bool // nil: every origin is accepted
@@ -72,12 +73,12 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		sendBufferSize:  256,
 		readBufferSize:  1024,
 		writeBufferSize: 1024,
-		logger:          zap.NewNop(),
 		metrics:         NoopCollector{},
 		messageTimeout:  5 * time.Minute,
 		malformedLimit:  1000,
 	}
 	c.setCodec(JSONCodec)
+	c.setLogger(zap.NewNop())
 	return c
 }
 
@@ -180,8 +181,11 @@ func WithResumeWindow(d time.Duration) ServerOption {
 	return func(c *serverConfig) { c.resumeWindow = d }
 }
 
-// WithCodec sets the codec of all frames. Default [JSONCodec]. Must not be nil, and its FrameType must be [TextMessage]
-// or [BinaryMessage]. Messages of either type are given to Decode.
+// WithCodec sets the codec of all frames. Messages of either type are given to Decode. Where FrameType is [TextMessage], what
+// Encode returns must be UTF-8 (RFC 6455, section 5.6): Send and Broadcast refuse a frame that is not, with an error that names
+// the codec, and queue nothing.
+//
+// Default [JSONCodec]. Must not be nil, and its FrameType must be [TextMessage] or [BinaryMessage].
 func WithCodec(codec Codec) ServerOption {
 	if codec == nil {
 		panic("wspulse: WithCodec: codec must not be nil")
@@ -192,13 +196,22 @@ func WithCodec(codec Codec) ServerOption {
 	return func(c *serverConfig) { c.setCodec(codec) }
 }
 
-// WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for the
-// life of a connection. Payloads are never logged. Default zap.NewNop(). Must not be nil.
+// WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for
+// the life of a connection. Payloads are never logged, nor is what a request holds in its query and its headers, but
+// for its Origin and the headers of the handshake. Lines of one cause come once a second, and the next one says how
+// many were left out ("suppressed").
+//
+// Nothing waits for a sink that is slow: up to 1,024 lines are queued for it. What does not fit is left out, and the
+// next line says how much that was ("wspulse: log lines lost"). NewServer and Server.Close wait for what they have
+// logged to be written, a second at the most. Danger: lines that are queued when the process ends without Server.Close
+// are lost.
+//
+// Default zap.NewNop(). Must not be nil.
 func WithLogger(logger *zap.Logger) ServerOption {
 	if logger == nil {
 		panic("wspulse: WithLogger: logger must not be nil")
 	}
-	return func(c *serverConfig) { c.logger = logger }
+	return func(c *serverConfig) { c.setLogger(logger) }
 }
 
 // WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too. Default [NoopCollector].
@@ -213,10 +226,12 @@ func WithMetrics(m MetricsCollector) ServerOption {
 	}
 }
 
-// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc, such
-// as [SameOrigin] or what [AllowOrigins] returns. Default: every origin is accepted, so that a page of any site can connect
-// with its visitor's cookies; the server warns of that when it starts. A server that authenticates by cookie must set it.
-// Must not be nil.
+// WithCheckOrigin sets the function that accepts or refuses (403) a request by its Origin header, after ConnectFunc,
+// such as [SameOrigin] or what [AllowOrigins] returns. The log says which origin came, and which one those two
+// expected.
+//
+// Danger: by default every origin is accepted, so that a page of any site can connect with its visitor's cookies; the
+// server warns of that when it starts. A server that authenticates by cookie must set it. Must not be nil.
 func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 	if fn == nil {
 		panic("wspulse: WithCheckOrigin: function must not be nil")

@@ -162,7 +162,7 @@ func TestDefaults_MaxMessageSize(t *testing.T) {
 		alice.send(strings.Repeat("x", 512-len(envelope)))
 		w.expect("alice:connect alice:message(" + strings.Repeat("x", 512-len(envelope)) + ")")
 		alice.send(strings.Repeat("x", 513-len(envelope)))
-		alice.expectClose(1009, "")
+		alice.expectClose(1009, "message larger than 512 bytes (WithMaxMessageSize)")
 	})
 }
 

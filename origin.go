@@ -20,13 +20,17 @@ import (
 // A request without an Origin header does not come from a browser, and is accepted. Any other program can leave the header
 // out, or forge it: this keeps pages out, and authenticates nobody.
 func SameOrigin(r *http.Request) bool {
-	return checkOrigin(r, func(o origin) bool {
-		scheme := "http"
-		if r.TLS != nil {
-			scheme = "https"
-		}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	accept := func(o origin) bool {
 		own, ok := parseOrigin(scheme + "://" + r.Host)
 		return ok && o == own
+	}
+	return checkOrigin(r, accept, func() string {
+		return fmt.Sprintf("SameOrigin expected %.100q, from the Host header and TLS; behind a proxy give AllowOrigins the "+
+			"public origin", scheme+"://"+r.Host)
 	})
 }
 
@@ -60,21 +64,33 @@ func AllowOrigins(patterns ...string) func(*http.Request) bool {
 		}
 	}
 	return func(r *http.Request) bool {
-		return checkOrigin(r, func(o origin) bool {
+		accept := func(o origin) bool {
 			return slices.ContainsFunc(allowed, func(p originPattern) bool { return p.matches(o) })
+		}
+		return checkOrigin(r, accept, func() string {
+			return fmt.Sprintf("AllowOrigins expected one of %.400s", strings.Join(patterns, ", "))
 		})
 	}
 }
 
-// checkOrigin accepts a request without an Origin header, and one with a single Origin that accept takes.
-func checkOrigin(r *http.Request, accept func(origin) bool) bool {
+// checkOrigin accepts a request without an Origin header, and one with a single Origin that accept takes. Of a request
+// that it refuses it notes what was expected.
+func checkOrigin(r *http.Request, accept func(origin) bool, expected func() string) bool {
 	values := r.Header["Origin"]
 	if len(values) == 0 {
 		return true
 	}
-	o, ok := parseOrigin(values[0])
-	return ok && len(values) == 1 && accept(o)
+	if o, ok := parseOrigin(values[0]); ok && len(values) == 1 && accept(o) {
+		return true
+	}
+	if note, ok := r.Context().Value(expectedKey{}).(*string); ok {
+		*note = expected()
+	}
+	return false
 }
+
+// expectedKey is the key under which the context of a request holds a *string: what the origin was expected to be.
+type expectedKey struct{}
 
 // An origin is where a page comes from (RFC 6454, section 4). Two of them are equal when all of it is.
 type origin struct {

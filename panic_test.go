@@ -30,7 +30,7 @@ func TestOnMessagePanic_EndsTheTransport(t *testing.T) {
 			w := newWorld(t, wspulse.WithResumeWindow(window), option, wspulse.WithOnMessage(explode(cause)))
 			bob, alice := w.dial("r", "bob"), w.dial("r", "alice")
 			alice.send("hello")
-			alice.expectClose(1011, "")
+			alice.expectClose(1011, "the server failed in handling a message")
 			synctest.Wait()
 			var panicked *wspulse.PanicError
 			if !errors.As(got, &panicked) || panicked.Value != cause ||

@@ -3,6 +3,7 @@ package wspulse
 import (
 	"errors"
 	"net/http"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 )
@@ -11,9 +12,11 @@ import (
 // from any goroutine, callbacks included, but not from the hooks of a [MetricsCollector]. The calls of one goroutine
 // take effect in the order in which it made them.
 type Server interface {
-	// ServeHTTP runs ConnectFunc and upgrades the request. It answers 401 to an error from ConnectFunc, 500 to a panic
-	// in it or in another function that looks at the request, 403 to a refused origin, 400 to a request that is no
-	// upgrade, 503 after Close, and 503 or 429 with Retry-After to one that is over a limit.
+	// ServeHTTP runs ConnectFunc and upgrades the request. Before ConnectFunc it answers 400 to a request that is no
+	// upgrade, 503 after Close, and 500 where the connection cannot be taken over from the ResponseWriter; then 401 to
+	// an error from ConnectFunc, 500 to a panic in it or in another function that looks at the request, 403 to a
+	// refused origin, and 503 or 429 with Retry-After to a request that is over a limit. The body of each names the
+	// cause, but for the 401's, and so does the log, once a second for each cause.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:
@@ -41,8 +44,9 @@ type Server interface {
 }
 
 type server struct {
-	cfg *serverConfig
-	hub *hub
+	cfg      *serverConfig
+	hub      *hub
+	arrivals atomic.Uint64 // requests that have come
 }
 
 // NewServer starts a server. It panics when connect is nil. Close it to end its goroutines.
@@ -60,6 +64,7 @@ func NewServer(connect ConnectFunc, options ...ServerOption) Server {
 	if cfg.checkOrigin == nil {
 		cfg.logger.Warn("wspulse: every origin is accepted: any web page can connect as its visitor; see WithCheckOrigin")
 	}
+	cfg.logs.wait(logPatience)
 	return s
 }
 

@@ -113,7 +113,7 @@ func TestErrors_Texts(t *testing.T) {
 		}
 	}
 	var panicked error = &wspulse.PanicError{Value: io.ErrUnexpectedEOF, Stack: []byte("stack")}
-	if text := panicked.Error(); text != "wspulse: panic in OnMessage: unexpected EOF" ||
+	if text := panicked.Error(); text != "wspulse: onMessage panic: unexpected EOF" ||
 		errors.Is(panicked, io.ErrUnexpectedEOF) {
 		t.Errorf("PanicError: %q", text)
 	}

@@ -27,6 +27,7 @@ type session struct {
 
 	// Owned by the hub goroutine.
 	link    *link
+	arrival uint64              // of the latest request that opened or resumed it
 	slot    int                 // in room.members
 	waiting line.Place[session] // in the line of suspended sessions
 	dropErr error               // while suspended: why the transport died

@@ -31,9 +31,17 @@ type Frame = core.Frame
 // connectionID it is known. It runs on the goroutine that net/http serves the request on, before the upgrade, so that it
 // may block and may read cookies and headers.
 //
-// An error refuses the peer with 401; its text is not revealed. A panic answers 500 and is logged. An empty connectionID
-// stands for a random UUID. A connectionID that is connected already replaces that session, and one whose session is
-// suspended resumes it (see [WithResumeWindow]); the roomID returned for a resume is ignored, since the session stays in
-// its room. Whoever returns somebody else's connectionID takes over that person's session, so a ConnectFunc has to
-// authenticate the ID, not only read it.
+// It is not asked about requests that cannot become a session anyway: those that are no upgrade, those that come to a
+// server that is closed, and those whose connection some middleware keeps. So it may take a ticket that is good for one
+// time.
+//
+// An error refuses the peer with 401 and the body "unauthorized". Its text is for the log, as a Warn: keep credentials
+// out of it. A panic answers 500 and is logged. A request whose context is done by then becomes no session, whatever is
+// returned.
+//
+// An empty connectionID stands for a random UUID. A connectionID that is connected already replaces that session, and
+// one whose session is suspended resumes it (see [WithResumeWindow]). Where two requests for one ID are under way, the
+// one that came later wins, whichever returns first. The roomID returned for a resume is ignored, since the session
+// stays in its room. Whoever returns somebody else's connectionID takes over that person's session, so a ConnectFunc
+// has to authenticate the ID, not only read it.
 type ConnectFunc func(r *http.Request) (roomID, connectionID string, err error)

@@ -3,7 +3,6 @@ package wspulse
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -15,33 +14,61 @@ import (
 )
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	arrival := s.arrivals.Add(1)
 	if s.cfg.handshakeTimeout > 0 {
 		ctx, cancel := context.WithTimeoutCause(r.Context(), s.cfg.handshakeTimeout, errHandshakeTime)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	from, ok := s.identify(w, r)
-	if !ok {
-		return
+	if f := s.serve(w, r, arrival); f != nil {
+		s.refuse(w, r, f)
+	}
+}
+
+// serve makes a session of a request, or says how it is to be refused.
+func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *refusal {
+	if f := s.check(w, r); f != nil {
+		return f
+	}
+	from, f := s.identify(r)
+	if f != nil {
+		return f
 	}
 	held, full := s.hub.beginUpgrade(from.connectionID, from.key)
 	switch full {
 	case "":
 	case limitClosed:
-		answer(w, http.StatusServiceUnavailable)
-		return
+		return refuseClosed
 	default:
-		s.busy(w, r, full)
-		return
+		return s.refuseLimit(full)
 	}
 	var l *link
 	defer func() { s.hub.endUpgrade(held, l) }() // also when a middleware panics
-	if l = s.upgrade(w, r); l != nil {
-		s.hub.register(from.roomID, from.connectionID, held, l)
+	if l, f = s.upgrade(w, r); f != nil || l == nil {
+		return f
 	}
+	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival}); f != nil {
+		s.record(r, f) // there is nothing to write an answer to any more
+		l.socket.Abort()
+		l = nil
+	}
+	return nil
 }
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
+
+// left says why a request can become a session no more: its context is done, since its client has left, or since what is in
+// front of the server has given it up; or the client has left and net/http could not notice, as it had sent something behind its
+// request. It returns nil while nothing of that is known. taken is nil until the connection has been taken over from net/http.
+func left(r *http.Request, taken *link) error {
+	if err := context.Cause(r.Context()); err != nil {
+		return err
+	}
+	if taken != nil && taken.socket.Gone() {
+		return context.Canceled
+	}
+	return nil
+}
 
 // A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the request's
 // first line or of a cookie, and would keep all of that for as long as the session lasts.
@@ -50,51 +77,82 @@ type request struct {
 	key                  string // of WithConnectionLimit
 }
 
-// identify asks the application who a request is from, and whether it may come in. It answers one that may not.
-func (s *server) identify(w http.ResponseWriter, r *http.Request) (g request, ok bool) {
-	var (
-		err      error
-		accepted = true
-	)
-	switch {
-	case !s.hub.contain("ConnectFunc", "", func() { g.roomID, g.connectionID, err = s.cfg.connect(r) }):
-		answer(w, http.StatusInternalServerError)
-	case errors.Is(context.Cause(r.Context()), errHandshakeTime):
-		s.busy(w, r, LimitHandshakeTime)
-	case err != nil:
-		s.cfg.logger.Debug("wspulse: refused by ConnectFunc", zap.String("remoteAddr", r.RemoteAddr))
-		answer(w, http.StatusUnauthorized)
-	case s.cfg.checkOrigin != nil &&
-		!s.hub.contain("CheckOrigin", g.connectionID, func() { accepted = s.cfg.checkOrigin(r) }):
-		answer(w, http.StatusInternalServerError)
-	case !accepted:
-		s.refuse(w, r, http.StatusForbidden, fmt.Errorf("origin refused: %.100q", strings.Join(r.Header["Origin"], ", ")))
-	case s.cfg.connectionKey != nil &&
-		!s.hub.contain("WithConnectionLimit", g.connectionID, func() { g.key = s.cfg.connectionKey(r) }):
-		answer(w, http.StatusInternalServerError)
-	default:
-		return request{strings.Clone(g.roomID), strings.Clone(g.connectionID), strings.Clone(g.key)}, true
+// check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc
+// takes once would be lost.
+func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
+	if wrong := wire.CheckUpgrade(r); wrong != nil {
+		return refuseUpgrade(wrong)
 	}
-	return request{}, false
+	select {
+	case <-s.hub.quit:
+		return refuseClosed
+	default:
+	}
+	if f := s.ended(r, nil); f != nil {
+		return f
+	}
+	return checkWriter(w)
 }
 
-// upgrade makes a WebSocket of a request, or answers it and returns nil.
-func (s *server) upgrade(w http.ResponseWriter, r *http.Request) *link {
-	if err := wire.CheckUpgrade(r); err != nil {
-		s.refuse(w, r, http.StatusBadRequest, err)
-		return nil
+// identify asks the application who a request is from, and whether it may come in.
+func (s *server) identify(r *http.Request) (from request, f *refusal) {
+	var err error
+	connect := func() { from.roomID, from.connectionID, err = s.cfg.connect(r) }
+	if f = s.ask(r, "ConnectFunc", "", connect); f != nil {
+		return request{}, f
 	}
-	wait := s.cfg.writeWait
-	if by, ok := r.Context().Deadline(); ok && s.cfg.handshakeTimeout > 0 {
-		if wait = min(wait, time.Until(by)); wait <= 0 {
-			s.busy(w, r, LimitHandshakeTime)
-			return nil
+	if err != nil {
+		return request{}, refuseConnect(err)
+	}
+	if s.cfg.checkOrigin != nil {
+		accepted, expected := false, "the function of WithCheckOrigin says so"
+		noted := r.WithContext(context.WithValue(r.Context(), expectedKey{}, &expected))
+		if f = s.ask(r, "CheckOrigin", from.connectionID, func() { accepted = s.cfg.checkOrigin(noted) }); f != nil {
+			return request{}, f
 		}
+		if !accepted {
+			return request{}, refuseOrigin(r, expected)
+		}
+	}
+	if s.cfg.connectionKey != nil {
+		key := func() { from.key = s.cfg.connectionKey(r) }
+		if f = s.ask(r, "WithConnectionLimit", from.connectionID, key); f != nil {
+			return request{}, f
+		}
+	}
+	return request{strings.Clone(from.roomID), strings.Clone(from.connectionID), strings.Clone(from.key)}, nil
+}
+
+// ask runs a function of the application that looks at a request, and refuses the request when that panics, or when the
+// request has ended meanwhile, whatever the function says.
+func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *refusal {
+	if !s.hub.contain(name, connectionID, fn) {
+		return refusePanic(name)
+	}
+	return s.ended(r, nil)
+}
+
+// ended refuses a request that can become a session no more.
+func (s *server) ended(r *http.Request, taken *link) *refusal {
+	switch cause := left(r, taken); {
+	case cause == nil:
+		return nil
+	case errors.Is(cause, errHandshakeTime):
+		return s.refuseLimit(LimitHandshakeTime)
+	default:
+		return refuseEnded(cause)
+	}
+}
+
+// upgrade makes a WebSocket of a request. It returns neither that nor a refusal when nobody is there to read an answer.
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusal) {
+	wait := s.cfg.writeWait
+	if by, ok := r.Context().Deadline(); ok {
+		wait = min(wait, time.Until(by))
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		s.refuse(w, r, http.StatusInternalServerError, err)
-		return nil
+		return nil, refuseHijack(w, err)
 	}
 	deflate := ""
 	if s.cfg.deflater != nil {
@@ -103,45 +161,26 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) *link {
 	early, err := wire.Accept(conn, buffered.Reader, r, deflate, wait)
 	if err != nil {
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
-		return nil
+		return nil, nil
 	}
-	return newLink(s.hub, conn, early, deflate != "")
+	return newLink(s.hub, conn, early, deflate != ""), nil
 }
 
-// busy answers a request that a limit refuses.
-func (s *server) busy(w http.ResponseWriter, r *http.Request, limit Limit) {
-	s.hub.limitReached(limit, "", "", zap.String("remoteAddr", r.RemoteAddr))
-	w.Header().Set("Retry-After", retryAfter)
-	if limit == LimitConnections {
-		answer(w, http.StatusTooManyRequests)
-	} else {
-		answer(w, http.StatusServiceUnavailable)
+// register hands a link to the hub, unless its request ends before that takes it. Where the hub is ending it says so to
+// the peer.
+func (s *server) register(r *http.Request, g registration) *refusal {
+	if g.connectionID == "" {
+		g.connectionID = uuid.NewString()
 	}
-}
-
-// retryAfter is what a client that a limit has refused is told to wait, in seconds.
-const retryAfter = "5"
-
-// refuse answers a request that does not become a WebSocket, and logs why.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, reason error) {
-	s.hub.limited.Warn("wspulse: upgrade refused", zap.Int("status", status), zap.String("remoteAddr", r.RemoteAddr), zap.Error(reason))
-	w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
-	answer(w, status)
-}
-
-// answer writes an error response that says no more than its status.
-func answer(w http.ResponseWriter, status int) {
-	http.Error(w, http.StatusText(status), status)
-}
-
-// register hands a link to the hub, or refuses the peer where the hub is ending.
-func (h *hub) register(roomID, connectionID string, held seat, l *link) {
-	if connectionID == "" {
-		connectionID = uuid.NewString()
+	if f := s.ended(r, g.link); f != nil {
+		return f
 	}
 	select {
-	case h.registrations <- registration{roomID, connectionID, held, l}:
-	case <-h.quit:
-		l.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
+	case s.hub.registrations <- g:
+	case <-r.Context().Done():
+		return s.ended(r, g.link)
+	case <-s.hub.quit:
+		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}
+	return nil
 }

@@ -26,50 +26,6 @@ func newUpgrade(query string) *http.Request {
 	return r
 }
 
-func TestUpgrade_Refusals(t *testing.T) {
-	without := func(header string) func(*http.Request) { return func(r *http.Request) { r.Header.Del(header) } }
-	for name, tc := range map[string]struct {
-		query   string
-		change  func(r *http.Request)
-		status  int
-		closed  bool
-		refuses bool // CheckOrigin
-	}{
-		"ConnectFunc refuses":             {query: "?refuse", status: 401},
-		"ConnectFunc refuses, no upgrade": {query: "?refuse", change: without("Upgrade"), status: 401},
-		"ConnectFunc refuses, closed":     {query: "?refuse", status: 401, closed: true},
-		"ConnectFunc panics":              {query: "?panic", status: 500},
-		"origin refused":                  {refuses: true, status: 403},
-		"no Connection header":            {change: without("Connection"), status: 400},
-		"no Upgrade header":               {change: without("Upgrade"), status: 400},
-		"no key":                          {change: without("Sec-WebSocket-Key"), status: 400},
-		"no version":                      {change: without("Sec-WebSocket-Version"), status: 400},
-		"closed":                          {closed: true, status: 503},
-		"not a GET":                       {change: func(r *http.Request) { r.Method = "POST" }, status: 400},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, wspulse.WithCheckOrigin(func(*http.Request) bool { return !tc.refuses }))
-				if tc.closed {
-					w.server.Close()
-				}
-				r, answer := newUpgrade(tc.query), httptest.NewRecorder()
-				if tc.change != nil {
-					tc.change(r)
-				}
-				w.server.ServeHTTP(answer, r)
-				if answer.Code != tc.status {
-					t.Errorf("status %d, want %d", answer.Code, tc.status)
-				}
-				if body := answer.Body.String(); strings.TrimSpace(body) != http.StatusText(tc.status) {
-					t.Errorf("the body reveals %q", body)
-				}
-				w.expect("")
-			})
-		})
-	}
-}
-
 func TestUpgrade_ConnectFuncRunsFirst(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var calls journal
@@ -81,7 +37,7 @@ func TestUpgrade_ConnectFuncRunsFirst(t *testing.T) {
 			return false
 		}))
 		defer server.Close()
-		server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		answerTo(server, newUpgrade(""))
 		if got := calls.take(); got != "connect origin" {
 			t.Errorf("calls: %s", got)
 		}
@@ -151,28 +107,6 @@ func TestUpgrade_EmptyConnectionIDBecomesAUUID(t *testing.T) {
 			t.Error("two sessions have the same ID")
 		}
 	})
-}
-
-// recordUpgrade hands an upgrade request to a server, over a ResponseWriter that does not give its connection away.
-func recordUpgrade(server wspulse.Server) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(http.MethodGet, "/?room=r&id=alice", nil)
-	for key, value := range map[string]string{
-		"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-	} {
-		r.Header.Set(key, value)
-	}
-	w := httptest.NewRecorder()
-	server.ServeHTTP(w, r)
-	return w
-}
-
-// A ResponseWriter that does not give its connection away, such as that of HTTP/2, answers 500.
-func TestUpgrade_WithoutHijacker(t *testing.T) {
-	server := wspulse.NewServer(fromQuery)
-	defer server.Close()
-	if w := recordUpgrade(server); w.Code != http.StatusInternalServerError || len(server.GetConnections("r")) != 0 {
-		t.Errorf("status %d, %d members", w.Code, len(server.GetConnections("r")))
-	}
 }
 
 // A session keeps its IDs, not the request that they were parts of.

@@ -28,6 +28,9 @@ const (
 	answeredNone       // of the pings
 )
 
+// reasonPanic tells the peer of a panic that it is not at fault. What was passed to panic is not for it to know.
+const reasonPanic = "the server failed in handling a message"
+
 // judge says what the error that ended reading means. It reports nothing.
 func judge(err error, cfg *serverConfig) verdict {
 	var (
@@ -38,7 +41,7 @@ func judge(err error, cfg *serverConfig) verdict {
 	)
 	switch {
 	case errors.As(err, &panicked):
-		return verdict{err: err, closeFrame: wire.Close(websocket.CloseInternalServerErr, "")}
+		return verdict{err: err, closeFrame: wire.Close(websocket.CloseInternalServerErr, reasonPanic)}
 	case errors.Is(err, io.ErrUnexpectedEOF): // the stream ended without a close frame: RFC 6455, section 7.1.5
 		return verdict{err: &websocket.CloseError{Code: websocket.CloseAbnormalClosure, Text: err.Error()}}
 	case errors.As(err, &closed):
@@ -50,9 +53,10 @@ func judge(err error, cfg *serverConfig) verdict {
 		}
 		return v
 	case errors.Is(err, wire.ErrTooLarge):
+		reason := fmt.Sprintf("message larger than %d bytes (WithMaxMessageSize)", cfg.maxMessageSize)
 		return verdict{
-			err:        fmt.Errorf("wspulse: message larger than %d bytes: %w", cfg.maxMessageSize, websocket.ErrReadLimit),
-			closeFrame: wire.Close(websocket.CloseMessageTooBig, ""),
+			err:        fmt.Errorf("wspulse: %s: %w", reason, websocket.ErrReadLimit),
+			closeFrame: wire.Close(websocket.CloseMessageTooBig, reason),
 			limit:      LimitMaxMessageSize,
 		}
 	case errors.As(err, &violation):

@@ -33,7 +33,7 @@ func TestJudge(t *testing.T) {
 		{"going away", &websocket.CloseError{Code: 1001}, nil, closes(1001, ""), "", noFault},
 		{"no status", &websocket.CloseError{Code: 1005}, nil, closes(1005, ""), "", noFault},
 		{"end without a close frame", io.ErrUnexpectedEOF, &websocket.CloseError{Code: 1006, Text: "unexpected EOF"}, nil, "", noFault},
-		{"too large", wire.ErrTooLarge, websocket.ErrReadLimit, closes(1009, ""), LimitMaxMessageSize, noFault},
+		{"too large", wire.ErrTooLarge, websocket.ErrReadLimit, closes(1009, "message larger than 512 bytes (WithMaxMessageSize)"), LimitMaxMessageSize, noFault},
 		{"time-out", timeout, os.ErrDeadlineExceeded, nil, "", answeredNone},
 		{"reset", reset, syscall.ECONNRESET, nil, "", noFault},
 		{"Goexit", errGoexit, errGoexit, nil, "", noFault},
@@ -51,7 +51,7 @@ func TestJudge(t *testing.T) {
 		case *LimitError:
 			frame, limit = closes(1008, "too many"), LimitMessageRate
 		case *PanicError:
-			frame = closes(1011, "")
+			frame = closes(1011, "the server failed in handling a message")
 		}
 		t.Run(fmt.Sprintf("%T", err), func(t *testing.T) { check(t, judge(err, cfg), err, frame, limit, fault) })
 	}

@@ -175,7 +175,11 @@ func (l *link) finish(batch *wire.Batch) {
 		l.sent(flushed) // a peer that ends has what it wants
 		return
 	}
-	lost := l.lost(flushed, behind)
+	lost, exact := l.lost(flushed, behind)
+	if !exact {
+		l.sent(flushed) // what the kernel holds goes out behind what had been written before
+		return
+	}
 	l.sent(flushed[:len(flushed)-lost])
 	s.dropped(lost)
 	l.socket.Reset() // it gets nothing more of what has been counted as lost
@@ -212,30 +216,52 @@ func (l *link) writeWhole(batch *wire.Batch) error {
 	return nil
 }
 
-// awaitPeer ends the outbound half, and gives the peer time until it has ended its own: what it sends meanwhile is read, or else
-// it would read a reset instead of what was written last. Somebody reads, whether or not a callback runs. It says whether the
-// peer has ended.
+// awaitPeer gives the peer time to end: what it sends meanwhile is read, or else it would read a reset instead of what was written
+// last. Somebody reads, whether or not a callback runs. The outbound half is ended as soon as the peer is silent: before that, a
+// proxy would take it for the end of both halves, and cut a peer that still sends. It says whether the peer has ended.
 func (l *link) awaitPeer(until time.Time) (ended bool) {
-	l.socket.CloseWrite()
 	l.passReadingOn()
-	timeout := time.NewTimer(time.Until(until))
+	for reads, silent := l.reads.Load(), false; !silent; {
+		if l.readEndsBy(time.Now().Add(closeGrace), until) {
+			return l.peerEnded(until)
+		}
+		before := reads
+		reads = l.reads.Load()
+		silent = reads == before || !time.Now().Before(until)
+	}
+	l.socket.CloseWrite()
+	return l.readEndsBy(until, until) && l.peerEnded(until)
+}
+
+// readEndsBy waits for the end of reading until the earlier of two times.
+func (l *link) readEndsBy(a, b time.Time) bool {
+	timeout := time.NewTimer(min(time.Until(a), time.Until(b)))
 	defer timeout.Stop()
 	select {
 	case <-l.readDone:
-		if l.closeFrame != nil && !l.peerClosed() {
-			return l.socket.Drain(until) // what ended reading was not the peer
-		}
 		return true
 	case <-timeout.C:
 		return false
 	}
 }
 
+// peerEnded says whether the peer has ended, or ends until then, once readDone is closed. What ended reading may have been its fault.
+func (l *link) peerEnded(until time.Time) bool {
+	if l.closeFrame == nil || l.peerClosed() {
+		return true
+	}
+	return l.socket.Drain(until)
+}
+
 // lost returns how many of the messages that were flushed, with so many bytes written behind them, the peer's TCP has not taken.
-func (l *link) lost(flushed []*wire.Frame, behind int) (n int) {
-	pending, _ := l.socket.Pending()
+// That is known where nothing older waits in the kernel, and no layer adds bytes of its own.
+func (l *link) lost(flushed []*wire.Frame, behind int) (n int, exact bool) {
+	pending, known := l.socket.Pending()
+	if !known || !l.socket.Eager() {
+		return 0, false
+	}
 	for pending -= behind; pending > 0 && n < len(flushed); n++ {
 		pending -= flushed[len(flushed)-1-n].WireSize(l.deflate)
 	}
-	return n
+	return n, pending <= 0
 }

@@ -82,15 +82,21 @@ func (c *chat) connect(r *http.Request) (roomID, connectionID string, err error)
 		return "", "", err
 	}
 	transport, _ := r.Context().Value(socketKey{}).(net.Conn)
-	return j.Room, j.Name, c.roster.arrive(j.Name, j.Secret, transport)
+	if err := c.roster.arrive(j.Name, j.Secret, transport); err != nil {
+		return "", "", err
+	}
+	if noted, ok := r.Context().Value(noterKey{}).(*noter); ok {
+		noted.arrived = true
+	}
+	return j.Room, j.Name, nil
 }
 
-// serveSocket opens a socket. The name is not kept for one that connect has let in, and the server then refuses: for its
-// origin, or because it is no proper upgrade.
+// serveSocket opens a socket. The name is not kept for one that connect has let in, and the server then refuses: for
+// its origin, for one.
 func (c *chat) serveSocket(w http.ResponseWriter, r *http.Request) {
 	noted := &noter{ResponseWriter: w}
-	c.server.ServeHTTP(noted, r)
-	if noted.status != 0 && noted.status != http.StatusUnauthorized { // 401 is connect's own refusal
+	c.server.ServeHTTP(noted, r.WithContext(context.WithValue(r.Context(), noterKey{}, noted)))
+	if noted.arrived && noted.status != 0 {
 		c.roster.refuse(r.URL.Query().Get("name"))
 	}
 }
@@ -98,8 +104,12 @@ func (c *chat) serveSocket(w http.ResponseWriter, r *http.Request) {
 // A noter is a ResponseWriter that notes the status. It stays 0 when the connection is hijacked.
 type noter struct {
 	http.ResponseWriter
-	status int
+	status  int
+	arrived bool // connect has let the socket in
 }
+
+// noterKey is the key of the noter in a request's context.
+type noterKey struct{}
 
 func (n *noter) WriteHeader(status int) {
 	n.status = status

@@ -227,8 +227,12 @@ func TestChat_NameIsKeptForASocketThatOpens(t *testing.T) {
 		if err := h.chat.roster.arrive("ann", secretOf("ann"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("bob")), ""); status != 401 {
-			t.Errorf("a socket with that name got %d, want 401", status)
+		_, response, err := h.TryDial(socketPath("ann", "lobby", secretOf("bob")))
+		if err == nil || response.StatusCode != 401 {
+			t.Errorf("a socket with that name got %v, want 401", response)
+		}
+		if status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("bob")), ""); status != 400 {
+			t.Errorf("a page with that name got %d, want 400", status)
 		}
 		wish := fmt.Sprintf(`{"name":"ann","room":"lobby","secret":%q}`, secretOf("bob"))
 		if status, _, _ := h.request("POST", "/join", wish); status != 409 {
@@ -243,10 +247,11 @@ func TestChat_NameIsKeptForASocketThatOpens(t *testing.T) {
 
 func TestChat_RefusedSocketChangesNothing(t *testing.T) {
 	for what, header := range map[string][]string{
-		"no upgrade":     {},
-		"foreign origin": {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Origin", "http://evil.example"},
-		"old version":    {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "8"},
-		"no key":         {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"},
+		"no upgrade": {},
+		"foreign origin": {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
+			"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Origin", "http://evil.example"},
+		"old version": {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "8"},
+		"no key":      {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := open(t)

@@ -173,7 +173,7 @@ func (r *modelTrial) fault(c *modelClient, tooLarge bool) {
 		if err := c.WebSocket.WriteMessage(websocket.TextMessage, []byte(strings.Repeat("x", 513))); err != nil {
 			r.t.Errorf("%s: %v", c.link.name, err)
 		}
-		r.m.hangUp(c.link, "too-large", `close 1009 ""`)
+		r.m.hangUp(c.link, "too-large", `close 1009 "message larger than 512 bytes (WithMaxMessageSize)"`)
 		return
 	}
 	r.tell("%s breaks the protocol", c.link.name)

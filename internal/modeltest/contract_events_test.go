@@ -32,7 +32,7 @@ func (m *model) say(l *modelLink, word, frame string) {
 	case "kick":
 		m.kick(s.id)
 	case "panic":
-		m.hangUp(l, "panic=oops", `close 1011 ""`)
+		m.hangUp(l, "panic=oops", `close 1011 "the server failed in handling a message"`)
 	}
 }
 

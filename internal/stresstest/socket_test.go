@@ -165,7 +165,7 @@ func TestSocket_OversizedMessageReads1009(t *testing.T) {
 		if err := alice.WriteMessage(websocket.BinaryMessage, make([]byte, 1<<20)); err != nil {
 			t.Errorf("while sending: %v", err)
 		}
-		hearClose(t, alice, 1009, "")
+		hearClose(t, alice, 1009, "message larger than 512 bytes (WithMaxMessageSize)")
 		if err := <-left; !errors.Is(err, websocket.ErrReadLimit) {
 			t.Errorf("OnDisconnect got %v", err)
 		}

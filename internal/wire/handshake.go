@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"crypto/sha1" // RFC 6455, section 4.2.2 asks for it; nothing is kept secret by it
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,26 +17,58 @@ const (
 	keySize    = 16                                     // bytes of a decoded Sec-WebSocket-Key: RFC 6455, section 4.1
 )
 
-// CheckUpgrade says what is wrong with an opening handshake (RFC 6455, section 4.2.1).
-func CheckUpgrade(r *http.Request) error {
+// A Refusal is what is wrong with an opening handshake, and what helps.
+type Refusal struct {
+	Cause   string // one of a few texts
+	Found   string // what the request has in that place; empty where that tells nothing
+	Cure    string
+	Version bool // the client speaks another version
+}
+
+// Error says all of it, in some 300 bytes at the most.
+func (f *Refusal) Error() string {
+	if f.Found == "" {
+		return f.Cause + ": " + f.Cure
+	}
+	return fmt.Sprintf("%s (it is %.20q): %s", f.Cause, f.Found, f.Cure)
+}
+
+// What helps.
+const (
+	useHTTP1 = "a WebSocket needs HTTP/1.1"
+	passTwo  = "a proxy in front must pass the Connection and Upgrade headers, and the client must be one for " +
+		"WebSockets"
+	useClient = "the client must open a WebSocket as RFC 6455, section 4.1 says"
+)
+
+// CheckUpgrade says what is wrong with an opening handshake (RFC 6455, section 4.2.1). It returns nil for one that is
+// in order.
+func CheckUpgrade(r *http.Request) *Refusal {
+	header := func(key string) string { return strings.Join(r.Header[key], ", ") }
 	switch key := r.Header["Sec-Websocket-Key"]; {
-	case r.Method != http.MethodGet:
-		return fmt.Errorf("method %.20q, not GET", r.Method)
+	case r.ProtoMajor > 1:
+		return &Refusal{Cause: fmt.Sprintf("HTTP/%d request", r.ProtoMajor), Cure: useHTTP1 + "; a proxy in front must " +
+			"use that towards the server, and an http.Server whose TLSNextProto is an empty map offers nothing newer"}
 	case !r.ProtoAtLeast(1, 1):
-		return fmt.Errorf("%s, older than HTTP/1.1", r.Proto)
+		return &Refusal{Cause: "the request is older than HTTP/1.1", Found: r.Proto, Cure: useHTTP1 +
+			"; a proxy in front must use that towards the server (nginx: proxy_http_version 1.1)"}
+	case r.Method != http.MethodGet:
+		return &Refusal{Cause: "the method is not GET", Found: r.Method, Cure: useClient}
 	case !hasToken(r.Header["Connection"], "upgrade"):
-		return errors.New("no token upgrade in Connection")
+		return &Refusal{Cause: "no token upgrade in Connection", Found: header("Connection"), Cure: passTwo}
 	case !hasToken(r.Header["Upgrade"], "websocket"):
-		return errors.New("no token websocket in Upgrade")
+		return &Refusal{Cause: "no token websocket in Upgrade", Found: header("Upgrade"), Cure: passTwo}
 	case len(r.Header["Sec-Websocket-Version"]) != 1 || r.Header.Get("Sec-Websocket-Version") != "13":
-		return errors.New("Sec-WebSocket-Version is not 13")
+		return &Refusal{Cause: "Sec-WebSocket-Version is not 13", Found: header("Sec-Websocket-Version"), Version: true,
+			Cure: "the client must speak the version of RFC 6455"}
 	case len(key) != 1 || !validKey(key[0]):
-		return fmt.Errorf("Sec-WebSocket-Key is not one value of %d bytes in base64", keySize)
-	case r.ContentLength != 0:
-		return errors.New("the request has a body") // it would be taken for frames
+		cause := fmt.Sprintf("Sec-WebSocket-Key is not one value of %d bytes in base64", keySize)
+		return &Refusal{Cause: cause, Cure: useClient}
+	case r.ContentLength != 0: // it would be taken for frames
+		return &Refusal{Cause: "the request has a body", Cure: useClient}
 	}
 	if !eachExtension(r.Header["Sec-Websocket-Extensions"], func(extension) bool { return true }) {
-		return errors.New("Sec-WebSocket-Extensions is no list of extensions")
+		return &Refusal{Cause: "Sec-WebSocket-Extensions is no list of extensions", Cure: useClient}
 	}
 	return nil
 }

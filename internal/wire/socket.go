@@ -22,8 +22,11 @@ type Socket struct {
 	plain  bool            // what is written to kernel is what is written to Conn
 
 	watch *watch // of writes that wait, from the first one on; owned by the writer
+	taken uint64 // bytes, when the watch last looked; under its lock
 
-	waited atomic.Uint64 // bytes of writes that had to wait; counted if the kernel does not say what was taken
+	// Counted if the kernel does not say what was taken.
+	accepted atomic.Uint64 // bytes that Conn has accepted
+	waited   atomic.Uint64 // those of them for which a write had to wait
 
 	mu    sync.Mutex // guards what follows; a leaf
 	cutAt int64      // when writing ends, in Unix nanoseconds; 0: not yet known
@@ -68,9 +71,8 @@ func (s *Socket) Cut(at time.Time) {
 	}
 }
 
-// CloseAfter writes a last frame by deadline, ends the outbound half of the connection, discards what still comes in until
-// the peer ends its half or the deadline passes, and closes. A peer that is still sending then reads the frame rather
-// than a reset.
+// CloseAfter writes a last frame by deadline, discards what still comes in until the peer ends its half or the deadline
+// passes, and closes. A peer that is still sending then reads the frame rather than a reset.
 func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
 	s.Cut(deadline)
@@ -81,14 +83,44 @@ func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 
 // Drain is CloseAfter after the last frame has been written, but that it leaves the connection open. It says whether the
 // peer has ended its half.
+//
+// It ends the outbound half at once unless the peer is still sending, and else when nothing has come for a moment: a proxy
+// would take that for the end of both halves, and cut the peer.
 func (s *Socket) Drain(deadline time.Time) (ended bool) {
 	s.Cut(deadline)
-	s.CloseWrite()
-	if s.Conn.SetReadDeadline(deadline) != nil {
-		return false
+	if unread, _ := s.Look(); unread {
+		if ended, silent := s.discard(deadline, silence); ended || !silent {
+			return ended
+		}
 	}
-	_, err := io.Copy(io.Discard, s.Conn)
-	return !errors.Is(err, os.ErrDeadlineExceeded)
+	s.CloseWrite()
+	ended, _ = s.discard(deadline, 0)
+	return ended
+}
+
+// silence is how long nothing comes from a peer that has stopped sending.
+const silence = time.Second
+
+// discard reads until the peer has ended its half, the deadline has passed, or nothing has come for so long, unless that is 0.
+func (s *Socket) discard(deadline time.Time, silence time.Duration) (ended, silent bool) {
+	for {
+		until := deadline
+		if soon := time.Now().Add(silence); silence > 0 && soon.Before(deadline) {
+			until = soon
+		}
+		if s.Conn.SetReadDeadline(until) != nil {
+			return false, false
+		}
+		n, err := io.Copy(io.Discard, s.Conn)
+		switch {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return true, false
+		case !time.Now().Before(deadline):
+			return false, false
+		case n == 0:
+			return false, true
+		}
+	}
 }
 
 // CloseWrite ends the outbound half of the connection, if it has halves.

@@ -2,11 +2,12 @@ package wire
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
+	lumpRate    = 16 << 10         // bytes a second that a peer is given time for which has taken many at once
+	maxLump     = 6                // waits that it is given at the most
 	minProgress = 4 << 10          // bytes that the peer of a WriteAll has to take in each wait
 	minWait     = time.Millisecond // of a write that tells that the peer has taken bytes
 )
@@ -38,14 +39,11 @@ type watch struct {
 	socket *Socket
 	timer  *time.Timer
 
-	accepted atomic.Uint64 // bytes that Conn has accepted; counted if the kernel does not say what was taken
-
 	mu      sync.Mutex // guards what follows; its holder may take the socket's
 	on      bool       // there is a write
 	kernel  bool       // knows what was taken
 	wait    time.Duration
 	checkAt time.Time // what was taken then
-	taken   uint64    // bytes, at the last check
 }
 
 // watched returns a watch that has begun.
@@ -63,15 +61,30 @@ func (w *watch) begin(wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on, w.wait = true, wait
-	if w.taken, w.kernel = w.socket.Taken(); !w.kernel {
-		w.taken = w.accepted.Load()
-	}
-	w.arm()
+	w.arm(w.look())
 }
 
-func (w *watch) arm() {
-	w.checkAt = time.Now().Add(w.wait)
-	w.timer.Reset(w.wait)
+// look returns how many bytes were taken since the last look at the socket.
+func (w *watch) look() uint64 {
+	taken, kernel := w.socket.Taken()
+	if w.kernel = kernel; !kernel {
+		taken = w.socket.accepted.Load()
+	}
+	before := w.socket.taken
+	w.socket.taken = taken
+	return taken - before
+}
+
+// arm gives the peer its wait, or longer if it has just taken that many bytes at once: a proxy takes nothing more before it has
+// passed on a good part of what it holds.
+func (w *watch) arm(taken uint64) {
+	wait := w.wait
+	if w.kernel {
+		lump := time.Duration(min(taken, 1<<30)) * time.Second / lumpRate
+		wait = max(wait, min(lump, maxLump*wait))
+	}
+	w.checkAt = time.Now().Add(wait)
+	w.timer.Reset(wait)
 }
 
 // end ends the watch. It says whether there may be another one: not if the timer has fired, since its check may be
@@ -91,17 +104,12 @@ func (w *watch) check() {
 		return
 	}
 	now := time.Now()
-	before := w.taken
-	if w.kernel {
-		w.taken, _ = w.socket.Taken()
-	} else {
-		w.taken = w.accepted.Load()
-	}
-	if w.taken-before < minProgress && !w.excused(now) {
+	taken := w.look()
+	if taken < minProgress && !w.excused(now) {
 		w.socket.Cut(now)
 		return
 	}
-	w.arm()
+	w.arm(taken)
 }
 
 // excused says that it is not the peer's fault that there was no progress: it has taken all that was there to take, or
@@ -125,7 +133,7 @@ func (w *watch) write(p []byte) (n int, err error) {
 		start := time.Now()
 		m, err = w.socket.Conn.Write(p[n:min(n+minProgress, len(p))])
 		n += m
-		w.accepted.Add(uint64(m))
+		w.socket.accepted.Add(uint64(m))
 		if time.Since(start) >= minWait {
 			w.socket.waited.Add(uint64(m))
 		}

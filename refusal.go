@@ -1,0 +1,149 @@
+package wspulse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/wspulse/server/internal/wire"
+)
+
+// A refusal is what a request gets that becomes no session. It names what is wrong and what helps, to the client as far
+// as that may know, and to the log.
+type refusal struct {
+	status int
+	answer string // the body, but for the end of its line
+	limit  Limit  // that was reached, or ""
+	speaks bool   // the answer names the version that the server speaks
+
+	// Of the log; all empty where that knows already.
+	level        zapcore.Level
+	kind, detail string // the cause, by which lines are limited
+	text         string // no longer than a line should be, whatever the request holds
+}
+
+// retryAfter is what a client that a limit has refused is told to wait, in seconds.
+const retryAfter = "5"
+
+// refuse logs a refusal, and answers the request. The line is written before the answer, unless the sink is slow.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
+	s.record(r, f)
+	s.cfg.logs.wait(logHaste)
+	if f.limit != "" {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	if f.speaks {
+		w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
+	}
+	http.Error(w, f.answer, f.status)
+}
+
+// record tells the log, and the collector.
+func (s *server) record(r *http.Request, f *refusal) {
+	remote := zap.String("remoteAddr", r.RemoteAddr)
+	switch {
+	case f.limit != "":
+		s.hub.limitReached(f.limit, "", "", remote)
+	case f.kind != "":
+		if entry := s.hub.limited.checkCause(f.level, "wspulse: upgrade refused", f.kind, f.detail); entry != nil {
+			entry.Write(zap.Int("status", f.status), remote, zap.String("error", f.text))
+		}
+	}
+}
+
+// refuseClosed is for all that comes to a server that has ended.
+var refuseClosed = &refusal{status: http.StatusServiceUnavailable, answer: "server closed",
+	level: zap.DebugLevel, kind: "closed", text: "server closed"}
+
+// refuseUpgrade is for what is no opening handshake.
+func refuseUpgrade(wrong *wire.Refusal) *refusal {
+	text := wrong.Error()
+	return &refusal{status: http.StatusBadRequest, answer: text, speaks: wrong.Version,
+		level: zap.WarnLevel, kind: wrong.Cause, text: text}
+}
+
+// refusePanic is for a request that makes a function of the application panic, which has been logged.
+func refusePanic(name string) *refusal {
+	return &refusal{status: http.StatusInternalServerError, answer: name + " panicked: the server's log says where"}
+}
+
+// refuseConnect is for whom ConnectFunc does not let in. Why is not for the client to know.
+func refuseConnect(err error) *refusal {
+	text := fmt.Sprintf("ConnectFunc: %.200s", err)
+	return &refusal{status: http.StatusUnauthorized, answer: "unauthorized",
+		level: zap.WarnLevel, kind: "ConnectFunc", detail: text, text: text}
+}
+
+// refuseOrigin is for a page that may not connect. expected is not for it to know.
+func refuseOrigin(r *http.Request, expected string) *refusal {
+	answer := fmt.Sprintf("origin %.100q is not allowed", strings.Join(r.Header["Origin"], ", "))
+	return &refusal{status: http.StatusForbidden, answer: answer,
+		level: zap.WarnLevel, kind: "origin", detail: answer, text: answer + ": " + expected}
+}
+
+// refuseEnded is for a request that ended before its session could open.
+func refuseEnded(cause error) *refusal {
+	const answer = "the request ended before its session could open"
+	f := &refusal{status: http.StatusServiceUnavailable, answer: answer, level: zap.WarnLevel, kind: "ended",
+		text: fmt.Sprintf(answer+": %.200s; what is in front of the server must give ConnectFunc more time", cause)}
+	if errors.Is(cause, context.Canceled) { // mostly by the client, which has left
+		f.level, f.text = zap.DebugLevel, answer+": its client has left"
+	}
+	return f
+}
+
+// refuseLimit is for whom a limit keeps out.
+func (s *server) refuseLimit(limit Limit) *refusal {
+	f := &refusal{status: http.StatusServiceUnavailable, limit: limit}
+	switch limit {
+	case LimitConnections:
+		f.status = http.StatusTooManyRequests
+		f.answer = "too many connections for one key (WithConnectionLimit): try again when one has ended"
+	case LimitHandshakeTime:
+		f.answer = fmt.Sprintf("the handshake took longer than %v (WithHandshakeTimeout)", s.cfg.handshakeTimeout)
+	default:
+		f.answer = "too many connections (WithMaxConnections): try again when one has ended"
+	}
+	return f
+}
+
+// checkWriter finds out whether the connection can be taken over from a ResponseWriter, as http.ResponseController does
+// it. It refuses a request whose middleware keeps it.
+func checkWriter(w http.ResponseWriter) *refusal {
+	for {
+		switch t := w.(type) {
+		case http.Hijacker:
+			return nil
+		case interface{ Unwrap() http.ResponseWriter }:
+			inner := t.Unwrap()
+			if inner == nil {
+				return refuseWriter(w, "returns nil from its Unwrap method",
+					"it must return the ResponseWriter that it wraps")
+			}
+			w = inner
+		default:
+			cure := "add `Unwrap() http.ResponseWriter`, or serve WebSockets without it"
+			if fmt.Sprintf("%T", w) == "*http.timeoutWriter" {
+				cure = "serve WebSockets without http.TimeoutHandler"
+			}
+			return refuseWriter(w, "has no Unwrap method", cure)
+		}
+	}
+}
+
+func refuseWriter(w http.ResponseWriter, fault, cure string) *refusal {
+	text := fmt.Sprintf("%T %s, so the connection cannot be taken over: %s", w, fault, cure)
+	return &refusal{status: http.StatusInternalServerError, answer: text, level: zap.WarnLevel, kind: text, text: text}
+}
+
+// refuseHijack is for a request whose connection is kept in another way.
+func refuseHijack(w http.ResponseWriter, err error) *refusal {
+	text := fmt.Sprintf("%T cannot hand over the connection: %.200s", w, err)
+	return &refusal{status: http.StatusInternalServerError, answer: text,
+		level: zap.WarnLevel, kind: "hijack", detail: text, text: text}
+}
