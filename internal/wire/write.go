@@ -39,9 +39,10 @@ type watch struct {
 	socket *Socket
 	timer  *time.Timer
 
+	kernel bool // knows what was taken; set before a write, then read-only
+
 	mu      sync.Mutex // guards what follows; its holder may take the socket's
 	on      bool       // there is a write
-	kernel  bool       // knows what was taken
 	wait    time.Duration
 	checkAt time.Time // what was taken then
 }
@@ -61,14 +62,15 @@ func (w *watch) begin(wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on, w.wait = true, wait
+	_, w.kernel = w.socket.Taken()
 	w.arm(w.look())
 }
 
 // look returns how many bytes were taken since the last look at the socket.
 func (w *watch) look() uint64 {
-	taken, kernel := w.socket.Taken()
-	if w.kernel = kernel; !kernel {
-		taken = w.socket.accepted.Load()
+	taken := w.socket.accepted.Load()
+	if w.kernel {
+		taken, _ = w.socket.Taken()
 	}
 	before := w.socket.taken
 	w.socket.taken = taken
