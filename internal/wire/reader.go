@@ -99,42 +99,51 @@ func (r *Reader) Next() (Opcode, []byte, error) {
 	if r.opcode == 0 {
 		r.release()
 	}
-	opcode, data, err := r.next()
+	for {
+		if err := r.fill(2); err != nil { // not in header: an idle connection waits here, and keeps the stack for it
+			return r.fail(err)
+		}
+		h, err := r.header()
+		switch {
+		case err != nil:
+			return r.fail(err)
+		case h.opcode.control(), h.final && h.opcode != opContinuation && h.size <= int64(len(r.buf)):
+			data, err := r.whole(h)
+			if err == nil && h.deflated {
+				data, err = r.inflate(h.opcode, data)
+			}
+			if err != nil {
+				return r.fail(err)
+			}
+			return h.opcode, data, nil
+		}
+		if err := r.gather(h); err != nil {
+			return r.fail(err)
+		}
+		if h.final {
+			return r.finish()
+		}
+	}
+}
+
+// finish returns the message that was under way.
+func (r *Reader) finish() (Opcode, []byte, error) {
+	opcode := r.opcode
+	r.opcode = 0
+	if !r.deflated {
+		r.returned = r.message.join()
+		return opcode, r.returned.data, nil
+	}
+	data, err := r.inflate(opcode, nil)
 	if err != nil {
-		r.release()
-		return 0, nil, err
+		return r.fail(err)
 	}
 	return opcode, data, nil
 }
 
-func (r *Reader) next() (Opcode, []byte, error) {
-	for {
-		h, err := r.header()
-		switch {
-		case err != nil:
-			return 0, nil, err
-		case h.opcode.control(), h.final && h.opcode != opContinuation && h.size <= int64(len(r.buf)):
-			data, err := r.whole(h)
-			if err == nil && h.deflated {
-				data, err = r.inflate(h.opcode, tailed{data: data})
-			}
-			return h.opcode, data, err
-		}
-		if err := r.gather(h); err != nil {
-			return 0, nil, err
-		}
-		if !h.final {
-			continue
-		}
-		opcode := r.opcode
-		r.opcode = 0
-		if r.deflated {
-			data, err := r.inflate(opcode, tailed{next: r.message.first})
-			return opcode, data, err
-		}
-		r.returned = r.message.join()
-		return opcode, r.returned.data, nil
-	}
+func (r *Reader) fail(err error) (Opcode, []byte, error) {
+	r.release()
+	return 0, nil, err
 }
 
 // Gathering says that a message is under way, of which the first frame has come and not the last.
@@ -149,9 +158,9 @@ func (r *Reader) release() {
 	r.begun, r.told = r.r < r.w, false
 }
 
-// inflate returns what a compressed message inflates to.
-func (r *Reader) inflate(opcode Opcode, src tailed) ([]byte, error) {
-	inflated, err := inflate(src, int(r.limit))
+// inflate returns what a compressed message inflates to: data, or what has been gathered.
+func (r *Reader) inflate(opcode Opcode, data []byte) ([]byte, error) {
+	inflated, err := inflate(tailed{data: data, next: r.message.first}, int(r.limit))
 	r.message.release()
 	if err != nil {
 		inflated.release()
@@ -173,11 +182,8 @@ type header struct {
 	size     int64
 }
 
-// header takes the next header.
+// header takes the next header, of which two bytes are in the buffer.
 func (r *Reader) header() (h header, err error) {
-	if err := r.fill(2); err != nil {
-		return h, err
-	}
 	first, second := r.buf[r.r], r.buf[r.r+1]
 	h.final, h.opcode, h.size = first&finalBit != 0, Opcode(first&opcodeBits), int64(second&lengthBits)
 	if err := r.check(h, first, second); err != nil {
