@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"sync"
 )
@@ -18,10 +17,11 @@ const inflateTail = deflateTail + "\x01" + deflateTail
 
 const (
 	flateWindow = 32 << 10 // bytes that a block may refer back to: RFC 1951, section 2
-	maxFinals   = 64       // blocks in a message that call themselves the last one; going on after one costs some microseconds
+	maxFinals   = 64       // blocks in a message that call themselves the last one; to go on costs some microseconds
 )
 
-// A Deflater compresses messages with permessage-deflate (RFC 7692), each by itself. A nil Deflater leaves them as they are.
+// A Deflater compresses messages with permessage-deflate (RFC 7692), each by itself. A nil Deflater leaves them as they
+// are.
 type Deflater struct {
 	threshold int // bytes of a message that is worth it
 	writers   sync.Pool
@@ -104,20 +104,34 @@ type inflater struct {
 
 var inflaters = sync.Pool{New: func() any { return &inflater{flate: flate.NewReader(&tailed{})} }}
 
-// tailed reads a message and then inflateTail.
+// tailed reads a message, data and then the pieces from next on, and then inflateTail.
 type tailed struct {
 	data []byte
+	next *piece
 	tail string
 }
 
+// more sees to it that data holds what comes next, and says whether there is any.
+func (t *tailed) more() bool {
+	for len(t.data) == 0 && t.next != nil {
+		t.data, t.next = t.next.data, t.next.next
+	}
+	return len(t.data) > 0
+}
+
 func (t *tailed) ReadByte() (byte, error) {
+	if t.more() {
+		b := t.data[0]
+		t.data = t.data[1:]
+		return b, nil
+	}
 	var p [1]byte
 	_, err := t.Read(p[:])
 	return p[0], err
 }
 
 func (t *tailed) Read(p []byte) (n int, err error) {
-	if len(t.data) > 0 {
+	if t.more() {
 		n = copy(p, t.data)
 		t.data = t.data[n:]
 		return n, nil
@@ -129,44 +143,57 @@ func (t *tailed) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
-// inflate appends what data inflates to to dst, up to limit bytes. Errors: ErrTooLarge, *Violation.
-func inflate(dst, data []byte, limit int64) ([]byte, error) {
+// inflate returns what src inflates to, up to limit bytes. Errors: ErrTooLarge, *Violation; dst is then what came
+// before.
+func inflate(src tailed, limit int) (dst pile, err error) {
 	z := inflaters.Get().(*inflater)
 	defer func() {
 		z.src = tailed{}
 		inflaters.Put(z)
 	}()
-	z.src = tailed{data, inflateTail}
+	z.src = src
+	z.src.tail = inflateTail
 	for finals := 0; ; finals++ {
-		if err := z.flate.(flate.Resetter).Reset(&z.src, dst[max(0, len(dst)-flateWindow):]); err != nil {
+		if err := z.resume(&dst); err != nil {
 			return dst, err
 		}
-		var err error
-		if dst, err = z.read(dst, limit); err != nil {
+		if err := z.read(&dst, limit); err != nil {
 			return dst, err
 		}
 		switch {
-		case len(z.src.data) == 0:
+		case !z.src.more():
 			return dst, nil
 		case finals == maxFinals:
-			return dst, &Violation{Code: codePolicy, Reason: fmt.Sprintf("more than %d final blocks in a message", maxFinals)}
+			reason := fmt.Sprintf("more than %d final blocks in a message", maxFinals)
+			return dst, &Violation{Code: codePolicy, Reason: reason}
 		}
 	}
 }
 
-// read appends what comes up to the next block that calls itself the last one: RFC 7692, section 7.2.3.4 lets others follow.
-func (z *inflater) read(dst []byte, limit int64) ([]byte, error) {
+// resume readies the inflater for what comes behind dst.
+func (z *inflater) resume(dst *pile) error {
+	again := z.flate.(flate.Resetter)
+	if dst.size == 0 {
+		return again.Reset(&z.src, nil)
+	}
+	window := dst.tail(flateWindow)
+	defer window.release()
+	return again.Reset(&z.src, window.data)
+}
+
+// read adds what comes up to the next block that calls itself the last one: RFC 7692, section 7.2.3.4 lets others
+// follow.
+func (z *inflater) read(dst *pile, limit int) error {
 	for {
-		dst = slices.Grow(dst, 512)
-		n, err := z.flate.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
+		n, err := z.flate.Read(dst.room(limit-dst.size+1, 0))
+		dst.add(n)
 		switch {
-		case int64(len(dst)) > limit:
-			return dst, ErrTooLarge
+		case dst.size > limit:
+			return ErrTooLarge
 		case errors.Is(err, io.EOF):
-			return dst, nil
+			return nil
 		case err != nil:
-			return dst, &Violation{Code: codeInvalidData, Reason: "message does not inflate"}
+			return &Violation{Code: codeInvalidData, Reason: "message does not inflate"}
 		}
 	}
 }

@@ -14,6 +14,10 @@ import (
 
 const accepted = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
+// allParams are all that there are: RFC 7692, section 7.1.
+const allParams = "server_no_context_takeover; client_no_context_takeover; " +
+	"server_max_window_bits=15; client_max_window_bits"
+
 func TestNegotiateDeflate(t *testing.T) {
 	for offer, want := range map[string]string{
 		"":                   "",
@@ -28,6 +32,9 @@ func TestNegotiateDeflate(t *testing.T) {
 		`permessage-deflate; server_max_window_bits="15"`:                            accepted + "; server_max_window_bits=15",
 		"permessage-deflate; server_max_window_bits=10, permessage-deflate":          accepted,
 		"permessage-deflate; server_no_context_takeover; client_no_context_takeover": accepted,
+		"permessage-deflate; " + allParams:                                           accepted + "; server_max_window_bits=15",
+		"permessage-deflate; " + allParams + "; client_max_window_bits":              "",
+		"permessage-deflate; " + allParams + "; unknown":                             "",
 		"permessage-deflate; server_no_context_takeover=1":                           "",
 		"permessage-deflate; client_no_context_takeover; client_no_context_takeover": "",
 		"permessage-deflate; unknown":                                                "",

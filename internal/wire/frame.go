@@ -2,7 +2,10 @@
 // of them that leave in one write, the reader of what a client sends, and the socket under both.
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
 const (
 	finalBit      = 0x80 // RFC 6455, section 5.2: the frame is a whole message
@@ -29,8 +32,8 @@ func New(opcode Opcode, payload []byte) *Frame {
 	return Seal(opcode, append(make([]byte, HeaderSize, HeaderSize+len(payload)), payload...))
 }
 
-// Seal makes a whole message of buf, whose first HeaderSize bytes are room for the header and whose rest is the payload.
-// It takes buf over.
+// Seal makes a whole message of buf, whose first HeaderSize bytes are room for the header and whose rest is the
+// payload. It takes buf over.
 func Seal(opcode Opcode, buf []byte) *Frame {
 	size := len(buf) - HeaderSize
 	header := buf[:HeaderSize]
@@ -50,8 +53,8 @@ func Seal(opcode Opcode, buf []byte) *Frame {
 	return &Frame{Bytes: buf[HeaderSize-len(header):], Size: size}
 }
 
-// Close returns a close frame with a status code and a reason, which is cut to what a control frame holds. The code 1005
-// stands for a close frame without a status (RFC 6455, section 7.4.1).
+// Close returns a close frame with a status code and a reason, which is cut to what a control frame holds. The code
+// 1005 stands for a close frame without a status (RFC 6455, section 7.4.1).
 func Close(code int, reason string) *Frame {
 	if code == codeNoStatus {
 		return New(OpClose, nil)
@@ -66,3 +69,31 @@ func Ping() *Frame { return New(OpPing, nil) }
 
 // Pong returns the answer to a ping with that payload, of 125 bytes at the most.
 func Pong(payload []byte) *Frame { return New(OpPong, payload) }
+
+// ParseClose takes the payload of a close frame apart. Without a status the code is 1005. The error is a *Violation.
+func ParseClose(data []byte) (code int, reason string, err error) {
+	if len(data) == 0 {
+		return codeNoStatus, "", nil
+	}
+	if len(data) < closeCodeSize {
+		return 0, "", violation("close frame of one byte")
+	}
+	code = int(binary.BigEndian.Uint16(data))
+	if data = data[closeCodeSize:]; !validCloseCode(code) {
+		return 0, "", violation("invalid close code %d", code)
+	}
+	if !utf8.Valid(data) {
+		return 0, "", errNotUTF8
+	}
+	return code, string(data), nil
+}
+
+// validCloseCode says whether a peer may send that code: RFC 6455, section 7.4, and the IANA registry that it refers
+// to.
+func validCloseCode(code int) bool {
+	switch code {
+	case 1004, codeNoStatus, 1006, 1015: // 1015 is for a failed TLS handshake
+		return false
+	}
+	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
+}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
-	"slices"
-	"sync"
 	"unicode/utf8"
 )
 
@@ -62,15 +60,14 @@ const (
 	lengthBits   = 0x7F // the same
 	maskSize     = 4    // bytes
 
-	minReadBuffer = 256      // holds any control frame
-	maxEmpty      = 64       // frames without payload in one message
-	maxPooled     = 64 << 10 // bytes of a buffer that is worth keeping
+	minReadBuffer = 256 // holds any control frame
+	maxEmpty      = 64  // frames without payload in one message
 )
 
 // A Reader takes the frames of a client apart, by the letter of RFC 6455. It belongs to one goroutine at a time.
 type Reader struct {
 	Inflate bool   // the peer may send compressed messages (RFC 7692)
-	Partial func() // called once for what Next returns next when a part of it has come and the rest has not; nil is nothing
+	Partial func() // called once for what Next returns next if a part of it has come and the rest has not; may be nil
 
 	src   io.Reader
 	limit int64  // of a message, in bytes
@@ -80,20 +77,14 @@ type Reader struct {
 	// Of the message that is under way: its first frame has come, and does not hold all of it.
 	opcode   Opcode // 0: there is none
 	deflated bool   // its payload is compressed
-	message  *payload
+	message  pile
 	valid    int // how many bytes of a text are known to be UTF-8
 	empty    int // frames without payload
 
-	begun    bool     // a part of the next message or control frame has come
-	told     bool     // Partial has been called for it
-	inflated *payload // of the message that Next returned last
+	begun    bool   // a part of the next message or control frame has come
+	told     bool   // Partial has been called for it
+	returned *piece // the message that Next returned last, unless that was in buf
 }
-
-// A payload is what Reader gathers of a message in more than one piece.
-type payload struct{ data []byte }
-
-// payloads holds empty ones, so that a connection has one only while a message comes in.
-var payloads = sync.Pool{New: func() any { return new(payload) }}
 
 // NewReader returns a reader of what early holds and src has after it, with a buffer of size bytes or a little more.
 func NewReader(src io.Reader, early []byte, size int, limit int64) Reader {
@@ -101,37 +92,58 @@ func NewReader(src io.Reader, early []byte, size int, limit int64) Reader {
 	return Reader{src: src, limit: limit, buf: buf, w: copy(buf, early)}
 }
 
-// Next returns the next message, or a control frame that came before it. The payload is good until the next call. A text
-// is UTF-8. Errors: *Violation, ErrTooLarge, or what src returned; the end of the stream is io.ErrUnexpectedEOF.
+// Next returns the next message, or a control frame that came before it. The payload is good until the next call. A
+// text is UTF-8. Errors: *Violation, ErrTooLarge, or what src returned; the end of the stream is io.ErrUnexpectedEOF.
+// After an error the reader holds no message, and is of no more use.
 func (r *Reader) Next() (Opcode, []byte, error) {
 	if r.opcode == 0 {
 		r.release()
 	}
 	for {
+		if err := r.fill(2); err != nil { // not in header: an idle connection waits here, and keeps the stack for it
+			return r.fail(err)
+		}
 		h, err := r.header()
 		switch {
 		case err != nil:
-			return 0, nil, err
+			return r.fail(err)
 		case h.opcode.control(), h.final && h.opcode != opContinuation && h.size <= int64(len(r.buf)):
 			data, err := r.whole(h)
 			if err == nil && h.deflated {
 				data, err = r.inflate(h.opcode, data)
 			}
-			return h.opcode, data, err
+			if err != nil {
+				return r.fail(err)
+			}
+			return h.opcode, data, nil
 		}
 		if err := r.gather(h); err != nil {
-			return 0, nil, err
+			return r.fail(err)
 		}
-		if !h.final {
-			continue
+		if h.final {
+			return r.finish()
 		}
-		opcode, data := r.opcode, r.message.data
-		r.opcode = 0
-		if r.deflated {
-			data, err = r.inflate(opcode, data)
-		}
-		return opcode, data, err
 	}
+}
+
+// finish returns the message that was under way.
+func (r *Reader) finish() (Opcode, []byte, error) {
+	opcode := r.opcode
+	r.opcode = 0
+	if !r.deflated {
+		r.returned = r.message.join()
+		return opcode, r.returned.data, nil
+	}
+	data, err := r.inflate(opcode, nil)
+	if err != nil {
+		return r.fail(err)
+	}
+	return opcode, data, nil
+}
+
+func (r *Reader) fail(err error) (Opcode, []byte, error) {
+	r.release()
+	return 0, nil, err
 }
 
 // Gathering says that a message is under way, of which the first frame has come and not the last.
@@ -140,32 +152,25 @@ func (r *Reader) Gathering() bool { return r.opcode != 0 }
 // release forgets the message before, and gives back its memory.
 func (r *Reader) release() {
 	r.message.release()
-	r.inflated.release()
-	r.message, r.inflated = nil, nil
+	r.returned.release()
+	r.returned = nil
 	r.valid, r.empty, r.deflated = 0, 0, false
 	r.begun, r.told = r.r < r.w, false
 }
 
-// release gives a payload back, if there is one.
-func (p *payload) release() {
-	if p == nil || cap(p.data) > maxPooled {
-		return
-	}
-	p.data = p.data[:0]
-	payloads.Put(p)
-}
-
-// inflate returns what a compressed message inflates to.
+// inflate returns what a compressed message inflates to: data, or what has been gathered.
 func (r *Reader) inflate(opcode Opcode, data []byte) ([]byte, error) {
-	r.inflated = payloads.Get().(*payload)
-	var err error
-	if r.inflated.data, err = inflate(r.inflated.data, data, r.limit); err != nil {
+	inflated, err := inflate(tailed{data: data, next: r.message.first}, int(r.limit))
+	r.message.release()
+	if err != nil {
+		inflated.release()
 		return nil, err
 	}
-	if opcode == OpText && !utf8.Valid(r.inflated.data) {
+	r.returned = inflated.join()
+	if opcode == OpText && !utf8.Valid(r.returned.data) {
 		return nil, errNotUTF8
 	}
-	return r.inflated.data, nil
+	return r.returned.data, nil
 }
 
 // A header is that of a frame (RFC 6455, section 5.2).
@@ -177,11 +182,8 @@ type header struct {
 	size     int64
 }
 
-// header takes the next header.
+// header takes the next header, of which two bytes are in the buffer.
 func (r *Reader) header() (h header, err error) {
-	if err := r.fill(2); err != nil {
-		return h, err
-	}
 	first, second := r.buf[r.r], r.buf[r.r+1]
 	h.final, h.opcode, h.size = first&finalBit != 0, Opcode(first&opcodeBits), int64(second&lengthBits)
 	if err := r.check(h, first, second); err != nil {
@@ -210,14 +212,14 @@ func (r *Reader) header() (h header, err error) {
 	}
 	h.mask = binary.LittleEndian.Uint32(rest[length:])
 	r.r += 2 + length + maskSize
-	if !h.opcode.control() && h.size > r.most(h)-int64(r.gathered()) {
+	if !h.opcode.control() && h.size > r.most(h)-int64(r.message.size) {
 		return h, ErrTooLarge
 	}
 	return h, nil
 }
 
-// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets longer, by
-// as much as zlib's deflateBound allows for with the least memory.
+// most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets
+// longer, by as much as zlib's deflateBound allows for with the least memory.
 func (r *Reader) most(h header) int64 {
 	if h.deflated || r.deflated {
 		return r.limit + r.limit>>3 + r.limit>>6 + 64
@@ -267,9 +269,6 @@ func (r *Reader) whole(h header) ([]byte, error) {
 
 // gather adds the payload of a frame to the message that is under way, or begins with it.
 func (r *Reader) gather(h header) error {
-	if r.message == nil {
-		r.message = payloads.Get().(*payload)
-	}
 	if h.opcode != opContinuation {
 		r.opcode, r.deflated = h.opcode, h.deflated
 	}
@@ -278,13 +277,13 @@ func (r *Reader) gather(h header) error {
 			return &Violation{Code: codePolicy, Reason: fmt.Sprintf("more than %d empty frames in a message", maxEmpty)}
 		}
 	}
-	for pos := 0; pos < int(h.size); {
-		piece, err := r.piece(int(h.size) - pos)
+	for pos, size := 0, int(h.size); pos < size; {
+		data, err := r.take(size - pos)
 		if err != nil {
 			return err
 		}
-		unmask(piece, h.mask, pos)
-		pos += len(piece)
+		unmask(data, h.mask, pos)
+		pos += len(data)
 		if err := r.checkText(false); err != nil {
 			return err
 		}
@@ -292,41 +291,30 @@ func (r *Reader) gather(h header) error {
 	return r.checkText(h.final)
 }
 
-// gathered returns how many bytes of the message under way have come.
-func (r *Reader) gathered() int {
-	if r.message == nil {
-		return 0
-	}
-	return len(r.message.data)
-}
-
-// piece appends up to n bytes to the message under way, as many as have come in, and returns them. Memory grows with what
-// has come, not with what a header announces.
-func (r *Reader) piece(n int) ([]byte, error) {
-	data := r.message.data
-	size := len(data)
+// take adds up to n bytes to the message under way, as many as have come in and there is room for, and returns them.
+func (r *Reader) take(n int) ([]byte, error) {
+	room := r.message.room(n, r.unchecked())
 	if r.r < r.w {
-		n = min(n, r.w-r.r)
-		data = append(data, r.buf[r.r:r.r+n]...)
+		n = copy(room, r.buf[r.r:r.w])
 		r.r += n
 	} else {
-		data = slices.Grow(data, min(n, max(size, len(r.buf))))
-		read, err := r.read(data[size:min(size+n, cap(data))])
-		if err != nil {
+		var err error
+		if n, err = r.read(room); err != nil {
 			return nil, err
 		}
-		data = data[:size+read]
 	}
-	r.message.data = data
-	return data[size:], nil
+	return r.message.add(n), nil
 }
 
-// checkText checks what has come of a text since the last time. The last rune may be cut unless it is the end of the text.
+// checkText checks what has come of a text since the last time. The last rune may be cut unless it is the end of the
+// text.
 func (r *Reader) checkText(end bool) error {
-	if r.opcode != OpText || r.deflated {
+	n := r.unchecked()
+	if n == 0 {
 		return nil
 	}
-	rest := r.message.data[r.valid:]
+	last := r.message.last.data
+	rest := last[len(last)-n:]
 	if !end {
 		rest = rest[:len(rest)-cutRune(rest)]
 	}
@@ -335,6 +323,15 @@ func (r *Reader) checkText(end bool) error {
 		return errNotUTF8
 	}
 	return nil
+}
+
+// unchecked returns how many bytes at the end of the message, in its last piece, are yet to be checked: between two
+// takes a cut rune at the most.
+func (r *Reader) unchecked() int {
+	if r.opcode != OpText || r.deflated {
+		return 0
+	}
+	return r.message.size - r.valid
 }
 
 // cutRune returns how many bytes at the end of p are the beginning of a rune.
@@ -383,33 +380,6 @@ func (r *Reader) read(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	return 0, err
-}
-
-// ParseClose takes the payload of a close frame apart. Without a status the code is 1005. The error is a *Violation.
-func ParseClose(data []byte) (code int, reason string, err error) {
-	if len(data) == 0 {
-		return codeNoStatus, "", nil
-	}
-	if len(data) < closeCodeSize {
-		return 0, "", violation("close frame of one byte")
-	}
-	code = int(binary.BigEndian.Uint16(data))
-	if data = data[closeCodeSize:]; !validCloseCode(code) {
-		return 0, "", violation("invalid close code %d", code)
-	}
-	if !utf8.Valid(data) {
-		return 0, "", errNotUTF8
-	}
-	return code, string(data), nil
-}
-
-// validCloseCode says whether a peer may send that code: RFC 6455, section 7.4, and the IANA registry that it refers to.
-func validCloseCode(code int) bool {
-	switch code {
-	case 1004, codeNoStatus, 1006, 1015: // 1015 is for a failed TLS handshake
-		return false
-	}
-	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
 }
 
 // unmask takes the mask from p, whose first byte is number pos of its frame (RFC 6455, section 5.3).
