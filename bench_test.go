@@ -69,9 +69,9 @@ func newBenchWorld(b *testing.B, options ...wspulse.ServerOption) *benchWorld {
 }
 
 // join adds a peer that discards what it gets, and returns its connection.
-func (w *benchWorld) join(id string) *sinkConn {
+func (w *benchWorld) join(room, id string) *sinkConn {
 	w.b.Helper()
-	c := newSinkConn(id)
+	c := newSinkConn(room, id)
 	w.listener.conns <- c
 	<-c.upgraded
 	return c
@@ -80,7 +80,7 @@ func (w *benchWorld) join(id string) *sinkConn {
 func (w *benchWorld) fill(members int) []*sinkConn {
 	conns := make([]*sinkConn, members)
 	for i := range conns {
-		conns[i] = w.join(strconv.Itoa(i))
+		conns[i] = w.join("r", strconv.Itoa(i))
 	}
 	w.expectMembers(members)
 	return conns
@@ -149,8 +149,8 @@ type sinkConn struct {
 	abort   chan struct{} // is closed
 }
 
-func newSinkConn(id string) *sinkConn {
-	request := "GET /?room=r&id=" + id + " HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+func newSinkConn(room, id string) *sinkConn {
+	request := "GET /?room=" + room + "&id=" + id + " HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 	c := &sinkConn{request: bytes.NewReader([]byte(request)), upgraded: make(chan struct{}), done: make(chan struct{}),
 		abort: make(chan struct{})}
@@ -247,7 +247,7 @@ func BenchmarkBroadcast(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.Cleanup(func() { _ = c.Close() })
-				_, _ = io.Copy(c, newSinkConn(strconv.Itoa(i)).request)
+				_, _ = io.Copy(c, newSinkConn("r", strconv.Itoa(i)).request)
 				go io.Copy(io.Discard, struct{ io.Reader }{c})
 			}
 			w.expectMembers(room)
@@ -355,7 +355,7 @@ func BenchmarkResume(b *testing.B) {
 					}
 				}
 				w.expectCount(queued + 1)
-				c = w.join("0")
+				c = w.join("r", "0")
 				w.await()
 			}
 		})

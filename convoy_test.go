@@ -196,17 +196,3 @@ func TestConvoy_WriteErrors(t *testing.T) {
 	}
 	riders[0].link.writePump(nil) // which ends it
 }
-
-// Fan-outs take as many broadcasts together as are an eighth of a member's buffer, but one at least.
-func TestHub_TogetherIsBounded(t *testing.T) {
-	for buffer, want := range map[int]int{256: 32, 16: 2, 1: 1} {
-		h, sessions := newQuietHub(1, buffer, NoopCollector{})
-		turn := make([]call, maxTurn)
-		for i := range turn {
-			turn[i] = call{room: sessions[0].room, frame: wire.New(wire.OpText, nil)}
-		}
-		if got := h.together(turn); got != want || len(h.frames) != want {
-			t.Errorf("%d broadcasts together to buffers of %d, want %d", got, buffer, want)
-		}
-	}
-}

@@ -11,11 +11,11 @@ import (
 
 const (
 	callQueue = 2048 // calls that the hub queues before the next caller waits for it
-	maxTurn   = 64   // of them that it serves before it looks at anything else
+	maxEvents = 64   // events of another kind that it handles between two fan-outs
 )
 
-// A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks in
-// doing so.
+// A hub owns the rooms and the sessions of a server. Its goroutine, run, handles one event at a time and never blocks
+// in doing so. Fan-outs, which may be long, are done in slices between events; see fanout.go.
 type hub struct {
 	// Set at construction, then read-only.
 	cfg     *serverConfig
@@ -32,9 +32,11 @@ type hub struct {
 	calls         chan call     // in the order of the calls
 	reclaims      chan struct{} // of capacity 1: the queues hold more bytes than the budget
 
-	quit chan struct{} // asks run to end; closed by the first stop
-	done chan struct{} // run has ended; closed by run
+	quit     chan struct{} // no more is taken on; closed by the first stop
+	lastCall chan struct{} // asks run to end: all calls that there will be are in calls; closed by the first stop
+	done     chan struct{} // run has ended; closed by run
 
+	callers  sync.WaitGroup // between beginCall and endCall; added to under mu
 	upgrades sync.WaitGroup // requests between beginUpgrade and endUpgrade; added to under mu
 	links    sync.WaitGroup // links whose socket is not closed; added to by run
 	queued   atomic.Int64   // bytes in all queues; counted if there is a budget
@@ -52,18 +54,15 @@ type hub struct {
 	beats     *line.Line[link]      // to ping
 	silent    *line.Line[link]      // from which nothing has come since a ping
 	jumped    time.Time             // when the hub was last late for a heartbeat
-	turn      []call                // what serve has at hand
-	frames    []*wire.Frame
+	fresh     roomQueue             // rooms with broadcasts to fan out that had none before
+	busy      roomQueue             // those that were not through after a slice
 }
 
-// A call is what a caller asks for that has to take effect after the calls before it: a broadcast to a room, the end of a session, or
-// a frame for one that must not overtake a broadcast.
+// A call is what a caller asks for that has to take effect after the calls before it: a broadcast to a room, or do.
 type call struct {
-	room    *room
-	session *session
-	frame   *wire.Frame
-	ending  *ending
-	reply   chan error // for a frame to a session; of capacity 1, never closed
+	room  *room
+	frame *wire.Frame
+	do    func() // nil for a broadcast
 }
 
 func newHub(cfg *serverConfig) *hub {
@@ -76,6 +75,7 @@ func newHub(cfg *serverConfig) *hub {
 		calls:         make(chan call, callQueue),
 		reclaims:      make(chan struct{}, 1),
 		quit:          make(chan struct{}),
+		lastCall:      make(chan struct{}),
 		done:          make(chan struct{}),
 		sessions:      make(map[string]*session),
 		rooms:         make(map[string]*room),
@@ -103,8 +103,8 @@ func (h *hub) run() {
 			h.admit(r)
 		case d := <-h.departures:
 			h.depart(d)
-		case r := <-h.calls:
-			h.serve(r)
+		case c := <-h.calls:
+			h.serve(c)
 		case <-h.reclaims:
 			h.reclaim()
 		case <-h.suspended.C():
@@ -115,95 +115,106 @@ func (h *hub) run() {
 			h.ping(time.Now())
 		case <-h.silent.C():
 			h.giveUp(time.Now())
-		case <-h.quit:
+		case <-h.lastCall:
 			h.shutDown()
+			return
+		}
+		for h.hasBacklog() {
+			h.poll()
+			h.fanOut()
+		}
+	}
+}
+
+// poll handles the events that are there: all calls, and so many of each other kind. The last call is not among them:
+// what was accepted before it is fanned out first.
+func (h *hub) poll() {
+	each(h.calls, len(h.calls), h.serve)
+	each(h.registrations, maxEvents, h.admit)
+	each(h.departures, maxEvents, h.depart)
+	each(h.reclaims, 1, func(struct{}) { h.reclaim() })
+	each(h.suspended.C(), 1, func(time.Time) { h.expire(time.Now()) })
+	each(h.settling.C(), 1, func(time.Time) { h.settle(time.Now()) })
+	each(h.beats.C(), 1, func(time.Time) { h.ping(time.Now()) })
+	each(h.silent.C(), 1, func(time.Time) { h.giveUp(time.Now()) })
+}
+
+// each handles what is in a channel, n at the most.
+func each[T any](c <-chan T, n int, handle func(T)) {
+	for range n {
+		select {
+		case v := <-c:
+			handle(v)
+		default:
 			return
 		}
 	}
 }
 
-// broadcast queues a frame for a room's members.
+// serve does what a caller asked for, or has the room do it in its turn.
+func (h *hub) serve(c call) {
+	if c.do != nil {
+		c.do()
+	} else {
+		h.accept(c.room, c.frame)
+	}
+}
+
+// beginCall says whether a call may still be made. One that has begun is served before the hub ends.
+func (h *hub) beginCall() bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.stopping {
+		return false
+	}
+	h.callers.Add(1)
+	return true
+}
+
+// endCall ends what beginCall began: the call is in the queue.
+func (h *hub) endCall() { h.callers.Done() }
+
+// broadcast queues a frame for a room's members. It waits while the room has as many broadcasts as it may have.
 func (h *hub) broadcast(r *room, f *wire.Frame) error {
-	r.pending.Add(1)
-	select {
-	case h.calls <- call{room: r, frame: f}:
-		return nil
-	case <-h.done:
+	if !h.beginCall() {
 		return ErrServerClosed
 	}
+	defer h.endCall()
+	select {
+	case r.pending <- struct{}{}:
+	default:
+		select {
+		case r.pending <- struct{}{}:
+		case <-h.quit:
+			return ErrServerClosed
+		}
+	}
+	h.calls <- call{room: r, frame: f}
+	return nil
 }
 
 // sendInTurn queues a frame for a session behind the broadcasts that are queued already.
 func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
+	if !h.beginCall() {
+		<-s.done
+		return ErrConnectionClosed
+	}
 	reply := make(chan error, 1)
-	select {
-	case h.calls <- call{session: s, frame: f, reply: reply}:
-	case <-h.done:
-		return ErrConnectionClosed
-	}
-	select {
-	case err := <-reply:
-		return err
-	case <-h.done:
-	}
-	select {
-	case err := <-reply: // served before the hub ended
-		return err
-	default:
-		return ErrConnectionClosed
-	}
+	h.calls <- call{do: func() {
+		h.catchUp(s)
+		reply <- s.offer(f)
+	}}
+	h.endCall()
+	return <-reply
 }
 
 // endSession ends a session and waits until that is done.
 func (h *hub) endSession(s *session, e *ending) {
-	select {
-	case h.calls <- call{session: s, ending: e}:
-	case <-s.done:
+	if !s.ended() && h.beginCall() {
+		h.calls <- call{do: func() { h.end(s, e, nil) }}
+		h.endCall()
 	}
 	<-s.done
-}
-
-// serve does what callers asked for: c, and what is queued behind it. Broadcasts to one room in a row are fanned out
-// together, so that each member is visited, and its write pump woken, once for all of them.
-func (h *hub) serve(c call) {
-	h.turn = append(h.turn[:0], c)
-	for more := true; more && len(h.turn) < maxTurn; {
-		select {
-		case c = <-h.calls:
-			h.turn = append(h.turn, c)
-		default:
-			more = false
-		}
-	}
-	for turn := h.turn; len(turn) > 0; {
-		n := h.together(turn)
-		switch c := turn[0]; {
-		case c.room != nil:
-			h.fanOut(c.room, h.frames)
-			c.room.pending.Add(-int64(n))
-		case c.ending != nil:
-			h.end(c.session, c.ending, nil)
-		case c.session.ended():
-			c.reply <- ErrConnectionClosed
-		default:
-			c.reply <- c.session.offer(c.frame)
-		}
-		turn = turn[n:]
-	}
-	clear(h.turn)
-	clear(h.frames[:cap(h.frames)])
-}
-
-// together says how many of the first calls are one fan-out, whose frames it puts into h.frames. They take an eighth of
-// a member's buffer at the most.
-func (h *hub) together(turn []call) (n int) {
-	h.frames = h.frames[:0]
-	most := max(1, h.cfg.sendBufferSize/8)
-	for n < len(turn) && n < most && turn[n].room != nil && turn[n].room == turn[0].room {
-		h.frames = append(h.frames, turn[n].frame)
-		n++
-	}
-	return max(1, n)
 }
 
 // stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it. What
@@ -215,6 +226,8 @@ func (h *hub) stop() {
 	h.mu.Unlock()
 	if first {
 		close(h.quit)
+		h.callers.Wait()
+		close(h.lastCall)
 	}
 	<-h.done
 	h.upgrades.Wait()
@@ -225,19 +238,15 @@ func (h *hub) stop() {
 	h.cfg.logs.wait(logPatience)
 }
 
-// shutDown serves what was asked for before stop, also what a full queue held up, and ends all sessions.
+// shutDown serves the calls that are left, and ends all sessions.
 func (h *hub) shutDown() {
 	h.suspended.Stop()
 	h.settling.Stop()
 	h.beats.Stop()
 	h.silent.Stop()
-	for served := true; served; {
-		select {
-		case r := <-h.calls:
-			h.serve(r)
-		default:
-			served = false
-		}
+	each(h.calls, len(h.calls), h.serve)
+	for h.hasBacklog() {
+		h.fanOut()
 	}
 	for _, s := range h.sessions {
 		h.end(s, endServerClosed, ErrServerClosed)

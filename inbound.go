@@ -12,22 +12,22 @@ import (
 )
 
 // An inbound is the way of a link's messages to OnMessage, one at a time. The goroutine that reads runs the callback itself;
-// nothing is read meanwhile. If a callback takes long, reading passes on to another goroutine: what that reads waits in a
-// backlog, which the first one works off when its callback has returned. So it is noticed that a peer has left, whatever its
+// nothing is read meanwhile. If a callback takes long, reading passes on to another goroutine: what that reads waits in an
+// inbox, which the first one works off when its callback has returned. So it is noticed that a peer has left, whatever its
 // callback does.
 //
 //	       enter               passOn
 //	open ─────────► inline ──────────────► passed
 //	  ▲      exit     │                      │
-//	  └───────────────┴──────────────────────┘ next, when the backlog is empty
+//	  └───────────────┴──────────────────────┘ next, when the inbox is empty
 //
 // A link begins inline, in the callback that opens it.
 type inbound struct {
 	state atomic.Uint32
 	left  chan struct{} // closed when no callback runs and none will: the link's turn among the session's callbacks is over
 
-	mu      sync.Mutex // guards what follows, and the way to passed and from it; a leaf
-	backlog *backlog   // while state is passed
+	mu    sync.Mutex // guards what follows, and the way to passed and from it; a leaf
+	inbox *inbox     // while state is passed
 }
 
 // The states of an inbound, beside a number that grows with each callback.
@@ -44,8 +44,8 @@ const (
 	inStep  uint32 = 32
 )
 
-// A backlog is messages that wait for a callback to return.
-type backlog struct {
+// An inbox is messages that wait for a callback to return.
+type inbox struct {
 	messages  []message
 	bytes     int
 	room      chan struct{} // of capacity 1: there may be room now; never closed
@@ -60,7 +60,7 @@ type message struct {
 
 const (
 	messageOverhead = 64                     // bytes that a message which waits costs beside its own
-	minBacklog      = 4 << 10                // bytes that may wait, even if messages are smaller
+	minInbox        = 4 << 10                // bytes that may wait, even if messages are smaller
 	lookPeriod      = 100 * time.Millisecond // after which a goroutine that waits for room looks whether its peer has left
 )
 
@@ -104,18 +104,18 @@ func (in *inbound) passOn() bool {
 			return false
 		}
 		if in.state.CompareAndSwap(s, s&^inModes|inPassed) {
-			in.backlog = &backlog{room: make(chan struct{}, 1)}
+			in.inbox = &inbox{room: make(chan struct{}, 1)}
 			return true
 		}
 	}
 }
 
-// put leaves a message to the goroutine that works off the backlog, once there is room for it in that many bytes. It returns
+// put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes. It returns
 // false if there is no such goroutine any more. left says, now and then, whether the peer has gone: it is not to wait then.
 func (in *inbound) put(m message, most int, gone func() bool) bool {
 	for {
 		in.mu.Lock()
-		b := in.backlog
+		b := in.inbox
 		switch {
 		case b == nil:
 			in.mu.Unlock()
@@ -139,7 +139,7 @@ func (in *inbound) put(m message, most int, gone func() bool) bool {
 // unbound lets what waits grow: it has to be known what the peer has sent last, and that is no more than the kernel holds.
 func (in *inbound) unbound() {
 	in.mu.Lock()
-	b := in.backlog
+	b := in.inbox
 	if b != nil {
 		b.boundless = true
 	}
@@ -150,7 +150,7 @@ func (in *inbound) unbound() {
 }
 
 // await waits for room. It says whether the peer has gone first.
-func (b *backlog) await(gone func() bool) bool {
+func (b *inbox) await(gone func() bool) bool {
 	if gone == nil {
 		<-b.room
 		return false
@@ -170,7 +170,7 @@ func (b *backlog) await(gone func() bool) bool {
 }
 
 // roomy says that there may be room.
-func (b *backlog) roomy() {
+func (b *inbox) roomy() {
 	select {
 	case b.room <- struct{}{}:
 	default:
@@ -180,13 +180,13 @@ func (b *backlog) roomy() {
 // next returns the message that has waited longest. If there is none, the goroutine that reads runs callbacks itself again.
 func (in *inbound) next() (m message, ok bool) {
 	in.mu.Lock()
-	b := in.backlog
+	b := in.inbox
 	if len(b.messages) > 0 {
 		m, b.messages[0], ok = b.messages[0], message{}, true
 		b.messages = b.messages[1:]
 		b.bytes -= m.size + messageOverhead
 	} else {
-		in.backlog = nil
+		in.inbox = nil
 		in.state.And(^inModes)
 	}
 	in.mu.Unlock()
@@ -201,7 +201,7 @@ func (in *inbound) next() (m message, ok bool) {
 func (in *inbound) shut() {
 	in.state.Or(inShut)
 	in.mu.Lock()
-	b := in.backlog
+	b := in.inbox
 	if b != nil {
 		b.messages = nil
 	}
@@ -232,7 +232,7 @@ func (in *inbound) settle() {
 	}
 }
 
-// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the backlog. A session
+// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A session
 // that has ended gets none. Read pump.
 func (l *link) receive(data []byte) error {
 	if l.in.isShut() {
@@ -289,7 +289,7 @@ func (l *link) deliver(m message) error {
 		l.calledAt = start
 	}
 	for !l.in.enter() {
-		if l.in.isShut() || l.in.put(m, l.hub.cfg.backlogBytes(), l.socket.Gone) {
+		if l.in.isShut() || l.in.put(m, l.hub.cfg.inboxBytes(), l.socket.Gone) {
 			l.credit(start)
 			return nil
 		}
@@ -346,5 +346,5 @@ func (l *link) workOff(err error) {
 	}
 }
 
-// backlogBytes is how much may wait behind a callback that takes long.
-func (c *serverConfig) backlogBytes() int { return max(minBacklog, int(c.maxMessageSize)) }
+// inboxBytes is how much may wait behind a callback that takes long.
+func (c *serverConfig) inboxBytes() int { return max(minInbox, int(c.maxMessageSize)) }

@@ -39,7 +39,7 @@ func messages(logs *observer.ObservedLogs) string {
 }
 
 // numbers returns the numbers from first to last, with spaces between.
-func numbers(first, last int) string {
+func lineNumbers(first, last int) string {
 	var words []string
 	for i := first; i <= last; i++ {
 		words = append(words, fmt.Sprint(i))
@@ -54,9 +54,9 @@ func TestLogQueue_SaysWhatIsLost(t *testing.T) {
 		after       bool // there is room again, a line comes
 		want        string
 	}{
-		"full":                  {maxLogLines, 0, false, numbers(1, maxLogLines)},
-		"one too many":          {maxLogLines + 1, 1, false, numbers(1, maxLogLines) + " lost(1)"},
-		"many, and a line":      {maxLogLines + 99, 99, true, numbers(1, maxLogLines) + " lost(99) after"},
+		"full":                  {maxLogLines, 0, false, lineNumbers(1, maxLogLines)},
+		"one too many":          {maxLogLines + 1, 1, false, lineNumbers(1, maxLogLines) + " lost(1)"},
+		"many, and a line":      {maxLogLines + 99, 99, true, lineNumbers(1, maxLogLines) + " lost(99) after"},
 		"nothing before a line": {1, 0, true, "1 after"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,17 +1,27 @@
 package wspulse
 
-import (
-	"sync/atomic"
-
-	"github.com/wspulse/server/internal/wire"
-)
-
 // A room is its members. The hub destroys it with the last one; a room of that name is then a new room.
 type room struct {
+	// Set at construction, then read-only.
 	id      string
-	members []*session   // guarded by hub.mu
-	pending atomic.Int64 // broadcasts that were accepted and are not fanned out yet
+	pending chan struct{} // holds one for each broadcast that was accepted and is not fanned out; never closed
+
+	members []*session // guarded by hub.mu
+
+	// Owned by the hub goroutine.
+	backlog backlog
+	pass    uint64 // those before it are being fanned out; backlog.first() between passes
+	left    int    // members[:left] have not been visited in this pass
+	queued  bool   // in hub.fresh or hub.busy
+	next    *room  // behind it there
 }
+
+func newRoom(cfg *serverConfig, id string) *room {
+	return &room{id: id, pending: make(chan struct{}, cfg.pendingSize()), backlog: newBacklog()}
+}
+
+// hasPending says whether broadcasts have been accepted that are not fanned out yet. Anyone.
+func (r *room) hasPending() bool { return len(r.pending) > 0 }
 
 // room returns the room of that ID, or nil.
 func (h *hub) room(roomID string) (r *room, stopping bool) {
@@ -46,9 +56,10 @@ func (h *hub) session(connectionID string) (s *session, stopping bool) {
 func (h *hub) insert(s *session, roomID string) (created bool) {
 	r := h.rooms[roomID]
 	if created = r == nil; created {
-		r = &room{id: roomID}
+		r = newRoom(h.cfg, roomID)
 	}
 	s.room = r
+	s.seen = r.backlog.next()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.slot = len(r.members)
@@ -58,11 +69,11 @@ func (h *hub) insert(s *session, roomID string) (created bool) {
 	return created
 }
 
-// remove takes a session out of the maps, and says whether its room is gone.
+// remove takes a session out of the maps, and says whether its room is gone. What waits in the room it has been handed.
 func (h *hub) remove(s *session) (destroyed bool) {
+	h.catchUp(s)
 	r := s.room
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	delete(h.sessions, s.id)
 	last := len(r.members) - 1
 	r.members[s.slot] = r.members[last]
@@ -72,19 +83,9 @@ func (h *hub) remove(s *session) (destroyed bool) {
 	if destroyed = last == 0; destroyed {
 		delete(h.rooms, r.id)
 	}
+	h.mu.Unlock()
+	if r.left = min(r.left, last); destroyed {
+		h.retire(r, r.backlog.next())
+	}
 	return destroyed
-}
-
-func (h *hub) fanOut(r *room, frames []*wire.Frame) {
-	var pumps *convoy
-	for _, s := range r.members {
-		pumps = pumps.add(s.push(frames))
-	}
-	pumps.launch()
-	if len(r.members) > 0 {
-		for _, f := range frames {
-			h.cfg.metrics.MessageBroadcast(r.id, f.Size, len(r.members))
-		}
-	}
-	h.reclaim()
 }

@@ -26,11 +26,15 @@ type Server interface {
 	// Broadcast queues a frame for all members of a room, encoded once. For a member whose buffer is full the oldest
 	// queued frame is dropped. It never waits for a peer, and does not report members that lose a frame; see
 	// MetricsCollector.FrameDropped. An unknown room is no error. Errors: ErrServerClosed, or the codec's error.
+	//
+	// A room has its frames handed to its members a few hundred members at a time, in turn with other rooms, so that a
+	// large one does not hold up the others. Until that is done it keeps as many frames as are half of WithSendBufferSize,
+	// but 64 at least and 256 at most; the next Broadcast to that room waits.
 	Broadcast(roomID string, f Frame) error
 
 	// Kick ends a session, suspended or not: what is queued is dropped, and the peer reads close code 1000 with the
-	// reason "kicked". It returns when the session is out of its room and Done is closed. Errors: ErrConnectionNotFound,
-	// ErrServerClosed.
+	// reason "kicked". It returns when the session is out of its room and Done is closed, and waits for no broadcast to be
+	// handed to others. Errors: ErrConnectionNotFound, ErrServerClosed.
 	Kick(connectionID string) error
 
 	// GetConnections returns the members of a room, suspended ones included, in no particular order. It is empty, not

@@ -19,6 +19,7 @@ type session struct {
 	id   string
 	done chan struct{} // closed by the hub when the session has ended
 
+	seen   uint64 // number of the first of the room's broadcasts that it has not been handed; owned by the hub goroutine
 	outbox outbox // beside them, since a delivery needs these and no others
 
 	// The same as the first block.
@@ -69,10 +70,10 @@ func (s *session) Send(f Frame) error {
 	if err != nil {
 		return err
 	}
-	if s.room.pending.Load() == 0 {
-		return s.offer(frame)
+	if s.room.hasPending() {
+		return s.hub.sendInTurn(s, frame)
 	}
-	return s.hub.sendInTurn(s, frame)
+	return s.offer(frame)
 }
 
 // Close implements Connection.
