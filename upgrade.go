@@ -57,19 +57,6 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// left says why a request can become a session no more: its context is done, since its client has left, or since what is in
-// front of the server has given it up; or the client has left and net/http could not notice, as it had sent something behind its
-// request. It returns nil while nothing of that is known. taken is nil until the connection has been taken over from net/http.
-func left(r *http.Request, taken *link) error {
-	if err := context.Cause(r.Context()); err != nil {
-		return err
-	}
-	if taken != nil && taken.socket.Gone() {
-		return context.Canceled
-	}
-	return nil
-}
-
 // A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the request's
 // first line or of a cookie, and would keep all of that for as long as the session lasts.
 type request struct {
@@ -88,7 +75,7 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
 		return refuseClosed
 	default:
 	}
-	if f := s.ended(r, nil); f != nil {
+	if f := s.ended(r); f != nil {
 		return f
 	}
 	return checkWriter(w)
@@ -129,12 +116,13 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 	if !s.hub.contain(name, connectionID, fn) {
 		return refusePanic(name)
 	}
-	return s.ended(r, nil)
+	return s.ended(r)
 }
 
-// ended refuses a request that can become a session no more.
-func (s *server) ended(r *http.Request, taken *link) *refusal {
-	switch cause := left(r, taken); {
+// ended refuses a request that can become a session no more, as its context is done: its client has left, or what is in front of
+// the server has given it up.
+func (s *server) ended(r *http.Request) *refusal {
+	switch cause := context.Cause(r.Context()); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errHandshakeTime):
@@ -154,6 +142,11 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	if err != nil {
 		return nil, refuseHijack(w, err)
 	}
+	if socket := wire.NewSocket(conn); socket.Gone() { // net/http notices no end behind bytes that came behind the request
+		s.record(r, refuseEnded(context.Canceled))
+		socket.Abort()
+		return nil, nil
+	}
 	deflate := ""
 	if s.cfg.deflater != nil {
 		deflate = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
@@ -172,13 +165,13 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	if g.connectionID == "" {
 		g.connectionID = uuid.NewString()
 	}
-	if f := s.ended(r, g.link); f != nil {
+	if f := s.ended(r); f != nil {
 		return f
 	}
 	select {
 	case s.hub.registrations <- g:
 	case <-r.Context().Done():
-		return s.ended(r, g.link)
+		return s.ended(r)
 	case <-s.hub.quit:
 		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}

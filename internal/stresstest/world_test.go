@@ -50,10 +50,7 @@ func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 // newNetWorld starts a server on 127.0.0.1 that is torn down at the end of the test.
 func newNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
 	t.Helper()
-	w := unstartedNetWorld(t, options...)
-	w.http.Start()
-	t.Cleanup(w.tearDown)
-	return w
+	return newNetWorldOf(t, fromQuery, options...)
 }
 
 func newTLSWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
@@ -64,7 +61,21 @@ func newTLSWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
 	return w
 }
 
+// newNetWorldOf is newNetWorld with a ConnectFunc of the test's own.
+func newNetWorldOf(t testing.TB, connect wspulse.ConnectFunc, options ...wspulse.ServerOption) *netWorld {
+	t.Helper()
+	w := unstartedNetWorldOf(t, connect, options...)
+	w.http.Start()
+	t.Cleanup(w.tearDown)
+	return w
+}
+
 func unstartedNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld {
+	t.Helper()
+	return unstartedNetWorldOf(t, fromQuery, options...)
+}
+
+func unstartedNetWorldOf(t testing.TB, connect wspulse.ConnectFunc, options ...wspulse.ServerOption) *netWorld {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -72,7 +83,7 @@ func unstartedNetWorld(t testing.TB, options ...wspulse.ServerOption) *netWorld 
 		t.Fatal(err)
 	}
 	listener := &netListener{TCPListener: tcp.(*net.TCPListener), conns: make(map[*net.TCPConn]*accepted)}
-	w := &netWorld{t: t, before: before, listener: listener, server: wspulse.NewServer(fromQuery, options...)}
+	w := &netWorld{t: t, before: before, listener: listener, server: wspulse.NewServer(connect, options...)}
 	w.http = httptest.NewUnstartedServer(w.server)
 	_ = w.http.Listener.Close()
 	w.http.Listener = listener
