@@ -48,7 +48,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 		return f
 	}
 	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival}); f != nil {
-		s.record(r, f) // there is nothing to write an answer to any more
+		s.record(r, f)
 		l.socket.Abort()
 		l = nil
 	}
@@ -59,13 +59,14 @@ var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
 // left says why a request can become a session no more: its context is done, since its client has left, or since what is in
 // front of the server has given it up; or the client has left and net/http could not notice, as it had sent something behind its
-// request. It returns nil while nothing of that is known. taken is nil until the connection has been taken over from net/http.
-func left(r *http.Request, taken *link) error {
+// request. It returns nil while nothing of that is known. socket is that of the request from when it has been taken over from
+// net/http until it is answered, and nil before and after: once a client has its answer it may say something and leave.
+func left(r *http.Request, socket *wire.Socket) error {
 	if err := context.Cause(r.Context()); err != nil {
 		return err
 	}
-	if taken != nil && taken.socket.Gone() {
-		return context.Canceled
+	if socket != nil && socket.Gone() {
+		return context.Canceled // as net/http does it
 	}
 	return nil
 }
@@ -133,8 +134,8 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 }
 
 // ended refuses a request that can become a session no more.
-func (s *server) ended(r *http.Request, taken *link) *refusal {
-	switch cause := left(r, taken); {
+func (s *server) ended(r *http.Request, socket *wire.Socket) *refusal {
+	switch cause := left(r, socket); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errHandshakeTime):
@@ -154,6 +155,12 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	if err != nil {
 		return nil, refuseHijack(w, err)
 	}
+	socket := wire.NewSocket(conn)
+	if f := s.ended(r, &socket); f != nil {
+		s.record(r, f) // net/http gives no answer any more
+		socket.Abort()
+		return nil, nil
+	}
 	deflate := ""
 	if s.cfg.deflater != nil {
 		deflate = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
@@ -172,13 +179,13 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	if g.connectionID == "" {
 		g.connectionID = uuid.NewString()
 	}
-	if f := s.ended(r, g.link); f != nil {
+	if f := s.ended(r, nil); f != nil {
 		return f
 	}
 	select {
 	case s.hub.registrations <- g:
 	case <-r.Context().Done():
-		return s.ended(r, g.link)
+		return s.ended(r, nil)
 	case <-s.hub.quit:
 		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}
