@@ -346,7 +346,8 @@ func (b busyHub) ConnectionOpened(_, id string) {
 func TestUpgrade_EndsWhileTheHubIsBusy(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		w, logs := newLoggedWorld(t, zap.WarnLevel, wspulse.WithMetrics(busyHub{hold: hold}), wspulse.WithMaxConnections(2))
+		w, logs := newLoggedWorld(t, zap.WarnLevel, wspulse.WithMetrics(busyHub{hold: hold}),
+			wspulse.WithMaxConnections(2))
 		w.web = wstest.NewServer(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			ctx, end := context.WithTimeout(r.Context(), time.Minute)
 			defer end()

@@ -57,10 +57,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// left says why a request can become a session no more: its context is done, since its client has left, or since what is in
-// front of the server has given it up; or the client has left and net/http could not notice, as it had sent something behind its
-// request. It returns nil while nothing of that is known. socket is that of the request from when it has been taken over from
-// net/http until it is answered, and nil before and after: once a client has its answer it may say something and leave.
+// left says why a request can become a session no more: its context is done, since its client has left, or since what
+// is in front of the server has given it up; or the client has left and net/http could not notice, as it had sent
+// something behind its request. It returns nil while nothing of that is known. socket is that of the request from when
+// it has been taken over from net/http until it is answered, and nil before and after: once a client has its answer it
+// may say something and leave.
 func left(r *http.Request, socket *wire.Socket) error {
 	if err := context.Cause(r.Context()); err != nil {
 		return err

@@ -4,13 +4,14 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	wspulse "github.com/wspulse/server"
 	"github.com/wspulse/server/internal/rawpeer"
 )
 
-// A client that gives up while the application looks at its request throws nobody out, also where it has sent something behind
-// the request, for which net/http does not notice that it has left.
+// A client that gives up while the application looks at its request throws nobody out, also where it has sent something
+// behind the request, for which net/http does not notice that it has left.
 func TestDoor_GivenUp(t *testing.T) {
 	needKernel(t)
 	for name, early := range map[string]string{
@@ -44,6 +45,23 @@ func TestDoor_GivenUp(t *testing.T) {
 				default:
 				}
 			})
+		}
+	}
+}
+
+// A client may leave as soon as it has said something. Its session opens, and is told.
+func TestDoor_SaysSomethingAndLeaves(t *testing.T) {
+	const clients = 200
+	told := make(chan struct{}, clients)
+	w := newNetWorld(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { told <- struct{}{} }))
+	for range clients {
+		p := dialRaw(t, w)
+		p.Write(masked(finText, `{"event":"done"}`))
+		_ = p.Conn.Close()
+		select {
+		case <-told:
+		case <-time.After(patience):
+			t.Fatal("OnMessage has not run")
 		}
 	}
 }
