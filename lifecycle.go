@@ -68,8 +68,8 @@ func (h *hub) replace(old *session, r registration) {
 	h.open(r)
 }
 
-// overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is about to be,
-// however long the two took. For its peer that is the same as to be replaced. The session does not notice.
+// overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is
+// about to be, however long the two took. For its peer that is the same as to be replaced. The session does not notice.
 func (h *hub) overtaken(r registration, s *session) bool {
 	if s == nil || r.arrival > s.arrival && (s.next == nil || r.arrival > s.next.arrival) {
 		return false

@@ -109,8 +109,8 @@ func (m *meter) take(r rate, now time.Time) bool {
 	return true
 }
 
-// checkMalformed ends a transport whose peer sends malformed messages faster than it may. A message that is in order sets the
-// meter back, so that a peer of which some messages are understood is kept.
+// checkMalformed ends a transport whose peer sends malformed messages faster than it may. A message that is in order
+// sets the meter back, so that a peer of which some messages are understood is kept.
 func (l *link) checkMalformed() error {
 	most := float64(l.hub.cfg.malformedLimit)
 	if most == 0 {

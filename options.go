@@ -181,9 +181,9 @@ func WithResumeWindow(d time.Duration) ServerOption {
 	return func(c *serverConfig) { c.resumeWindow = d }
 }
 
-// WithCodec sets the codec of all frames. Messages of either type are given to Decode. Where FrameType is [TextMessage], what
-// Encode returns must be UTF-8 (RFC 6455, section 5.6): Send and Broadcast refuse a frame that is not, with an error that names
-// the codec, and queue nothing.
+// WithCodec sets the codec of all frames. Messages of either type are given to Decode. Where FrameType is
+// [TextMessage], what Encode returns must be UTF-8 (RFC 6455, section 5.6): Send and Broadcast refuse a frame that is
+// not, with an error that names the codec, and queue nothing.
 //
 // Default [JSONCodec]. Must not be nil, and its FrameType must be [TextMessage] or [BinaryMessage].
 func WithCodec(codec Codec) ServerOption {

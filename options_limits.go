@@ -80,9 +80,9 @@ func WithHandshakeTimeout(d time.Duration) ServerOption {
 	return func(c *serverConfig) { c.handshakeTimeout = d }
 }
 
-// WithMalformedLimit sets how many messages within a minute may be refused by the codec, without one between them that is in
-// order. The last of them ends the transport with close code 1007 and a [*LimitError]. As many are forgiven in each minute: a peer
-// that sends fewer, such as a keep-alive that is no frame, goes on for ever.
+// WithMalformedLimit sets how many messages within a minute may be refused by the codec, without one between them that
+// is in order. The last of them ends the transport with close code 1007 and a [*LimitError]. As many are forgiven in
+// each minute: a peer that sends fewer, such as a keep-alive that is no frame, goes on for ever.
 //
 // Danger: a low number cuts peers that send what only a later version of the program understands.
 //

@@ -42,7 +42,8 @@ type Server interface {
 	GetConnections(roomID string) []Connection
 
 	// Close ends all sessions: what is queued is written within writeWait, then a close frame (1001). It returns when
-	// every socket is closed, but does not wait for callbacks: OnDisconnect may still run. It may be called many times,
+	// every socket is closed, but does not wait for callbacks: OnDisconnect may still run. What has been logged is written by
+	// then, unless that takes longer than a second. It may be called many times,
 	// and from callbacks; each call waits.
 	Close()
 }
