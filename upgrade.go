@@ -27,10 +27,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve makes a session of a request, or says how it is to be refused.
 func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *refusal {
-	if f := s.check(w, r); f != nil {
+	if f := s.check(r); f != nil {
 		return f
 	}
 	from, f := s.identify(r)
+	if f == nil {
+		f = checkWriter(w)
+	}
 	if f != nil {
 		return f
 	}
@@ -81,7 +84,7 @@ type request struct {
 
 // check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc
 // takes once would be lost.
-func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
+func (s *server) check(r *http.Request) *refusal {
 	if wrong := wire.CheckUpgrade(r); wrong != nil {
 		return refuseUpgrade(wrong)
 	}
@@ -90,10 +93,7 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
 		return refuseClosed
 	default:
 	}
-	if f := s.ended(r, nil); f != nil {
-		return f
-	}
-	return checkWriter(w)
+	return s.ended(r, nil)
 }
 
 // identify asks the application who a request is from, and whether it may come in.
