@@ -1,6 +1,7 @@
 package wspulse
 
 import (
+	"math"
 	"time"
 
 	"github.com/wspulse/server/internal/line"
@@ -27,9 +28,9 @@ type pulse struct {
 	silent time.Duration // the first ping without an answer, if silence is in its line
 
 	reads uint32 // of the link, when it was last looked at
-	taken uint64 // bytes that the peer's TCP had taken at the first ping without an answer, or at the last ping
-	ahead uint64 // what it had to take before that ping
-	seen  uint64 // what it had taken when it was last looked at, if silence is in its line
+	ahead uint32 // bytes that the peer's TCP had still to take before the first ping without an answer
+	taken uint64 // bytes that it had taken by then, or by the last ping
+	seen  uint64 // the same when it was last looked at, if silence is in its line
 }
 
 // ping pings the links whose turn it is, after a look at what has come of the ping before.
@@ -84,7 +85,7 @@ func (h *hub) giveUp(now time.Time) {
 func (l *link) mark() {
 	pending, _ := l.socket.Pending()
 	l.pulse.taken = l.socket.Progress()
-	l.pulse.ahead = l.pulse.taken + uint64(pending)
+	l.pulse.ahead = uint32(min(pending, math.MaxUint32))
 }
 
 // timeToRead is what a peer is given, beyond pongWait, for what its TCP has taken since the first ping without an answer. While the
@@ -93,7 +94,7 @@ func (h *hub) timeToRead(l *link, now time.Time) time.Duration {
 	p, taken := &l.pulse, l.socket.Progress()
 	moved := taken > p.seen+heartbeatBytes
 	p.seen = taken
-	if moved && (taken < p.ahead || l.session.outbox.signals()) {
+	if moved && (taken < p.taken+uint64(p.ahead) || l.session.outbox.signals()) {
 		return now.Sub(h.start) - p.silent
 	}
 	pings := uint64((now.Sub(h.start)-p.silent)/h.cfg.pingPeriod) + 1
