@@ -67,8 +67,8 @@ func (h *hub) replace(old *session, r registration) {
 	h.open(r)
 }
 
-// overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is about to be,
-// however long the two took. For its peer that is the same as to be replaced. The session does not notice.
+// overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is
+// about to be, however long the two took. For its peer that is the same as to be replaced. The session does not notice.
 func (h *hub) overtaken(r registration, s *session) bool {
 	if s == nil || r.arrival > s.arrival && (s.next == nil || r.arrival > s.next.arrival) {
 		return false
@@ -79,8 +79,8 @@ func (h *hub) overtaken(r registration, s *session) bool {
 	return true
 }
 
-// departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has been
-// read. A client that closes and connects again at once is here before that.
+// departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has
+// been read. A client that closes and connects again at once is here before that.
 func (h *hub) departs(l *link) bool {
 	unread, gone := l.socket.Look()
 	if gone {
@@ -91,7 +91,8 @@ func (h *hub) departs(l *link) bool {
 	return gone || unread || l.reads.Load()&1 == 0
 }
 
-// wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits already loses.
+// wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits
+// already loses.
 func (h *hub) wait(s *session, r registration) {
 	if s.next != nil {
 		h.settling.Remove(s.next)

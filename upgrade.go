@@ -57,8 +57,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the request's
-// first line or of a cookie, and would keep all of that for as long as the session lasts.
+// A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the
+// request's first line or of a cookie, and would keep all of that for as long as the session lasts.
 type request struct {
 	roomID, connectionID string
 	key                  string // of WithConnectionLimit
@@ -119,8 +119,8 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 	return s.ended(r)
 }
 
-// ended refuses a request that can become a session no more, as its context is done: its client has left, or what is in front of
-// the server has given it up.
+// ended refuses a request that can become a session no more, as its context is done: its client has left, or what is in
+// front of the server has given it up.
 func (s *server) ended(r *http.Request) *refusal {
 	switch cause := context.Cause(r.Context()); {
 	case cause == nil:

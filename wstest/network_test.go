@@ -17,7 +17,8 @@ import (
 // slack bounds what takes no time, and is reached only by a failure.
 const slack = 20 * time.Second
 
-// networks are the kinds of connection that have to behave alike. The real thing is among them, to show what that means.
+// networks are the kinds of connection that have to behave alike. The real thing is among them, to show what that
+// means.
 var networks = map[string]func(t *testing.T) (near, far net.Conn){
 	"memory":     func(t *testing.T) (near, far net.Conn) { return memory(t, wstest.Faults{}) },
 	"unbuffered": func(t *testing.T) (near, far net.Conn) { return memory(t, unbuffered) },

@@ -192,8 +192,8 @@ func backReference(first, second string) []byte {
 	return append([]byte(final(first)), b.Bytes()[:b.Len()-4]...)
 }
 
-// What does not compress is longer when it is compressed, the more so the less memory the peer's deflater has: in stored blocks
-// of 2 KiB here, as zlib's memLevel 5 makes them, and of 128 bytes.
+// What does not compress is longer when it is compressed, the more so the less memory the peer's deflater has: in
+// stored blocks of 2 KiB here, as zlib's memLevel 5 makes them, and of 128 bytes.
 func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
 	const limit = 64 << 10
 	for _, block := range []int{128, 2 << 10} {
@@ -210,8 +210,8 @@ func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
 	}
 }
 
-// A compressed message in the steady state costs no buffers: one allocation, or a few where the race detector makes pools
-// forget what they hold.
+// A compressed message in the steady state costs no buffers: one allocation, or a few where the race detector makes
+// pools forget what they hold.
 func TestReader_InflateReusesItsBuffers(t *testing.T) {
 	src := &loop{stream: clientFrame(0xC1, deflated(strings.Repeat("hello ", 100)))}
 	r := wire.NewReader(src, nil, 1024, 1<<20)

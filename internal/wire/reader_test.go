@@ -152,8 +152,8 @@ func TestReader_Limit(t *testing.T) {
 	}
 }
 
-// Whatever comes, a Reader reports the same messages and the same error in whatever pieces it comes, none of them larger than
-// the limit.
+// Whatever comes, a Reader reports the same messages and the same error in whatever pieces it comes, none of them
+// larger than the limit.
 func FuzzReader(f *testing.F) {
 	for _, stream := range [][]byte{
 		clientFrame(0x81, []byte("text")),
