@@ -41,9 +41,10 @@ type Server interface {
 	// nil, for an unknown room.
 	GetConnections(roomID string) []Connection
 
-	// Close ends all sessions: what is queued is written within writeWait, then a close frame (1001). It returns when
-	// every socket is closed, but does not wait for callbacks: OnDisconnect may still run. It may be called many times,
-	// and from callbacks; each call waits.
+	// Close ends all sessions: what is queued is written, then a close frame (1001), and the peer is given time to
+	// close, all within writeWait. It returns when every socket is closed: at once where peers are done, after writeWait
+	// where one never reads. It does not wait for callbacks: OnDisconnect may still run. It may be called many times, and
+	// from callbacks. Each call waits.
 	Close()
 }
 
