@@ -286,7 +286,8 @@ func TestConn_ErrorsSayWhere(t *testing.T) {
 	near, far := memory(t, wstest.Faults{})
 	far.Close()
 	_, err := near.Write([]byte("x"))
-	if want := "write tcp " + near.LocalAddr().String() + "->192.0.2.1:80: write: broken pipe"; err == nil || err.Error() != want {
+	want := "write tcp " + near.LocalAddr().String() + "->192.0.2.1:80: write: broken pipe"
+	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
