@@ -133,6 +133,34 @@ func TestUpgrade_TheLaterRequestMayTakeItsTime(t *testing.T) {
 	})
 }
 
+// The later request wins too while it waits for the hub to know whether the peer of the session has left.
+func TestUpgrade_TheLaterRequestWinsWhileItWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		w, gate := newGate(t, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-hold }),
+			wspulse.WithMaxConnections(2))
+		w.dial("r", "alice").send("work") // until its callback is done, nobody reads
+		early := w.knock("?room=r&id=alice&wait")
+		late := w.knock("?room=r&id=alice")
+		heard := make(chan string)
+		go func() { heard <- heardBy(late) }()
+		synctest.Wait()
+		close(gate)
+		if got := heardBy(early); got != lost {
+			t.Errorf("the earlier request heard %q", got)
+		}
+		close(hold)
+		time.Sleep(time.Second)
+		w.expectInAnyOrder("alice:connect alice:disconnect(duplicate) alice:connect")
+		w.dial("r", "bob")
+		w.refused("?room=r&id=carol", 503)
+		w.must(w.connection("r", "alice").Close())
+		if got, want := <-heard, "101\x88\x02\x03\xe8"; got != want {
+			t.Errorf("the later request heard %q", got)
+		}
+	})
+}
+
 // Two upgrades of one ID under way at once are one session in the end, with one seat.
 func TestUpgrade_TwoAtOnce(t *testing.T) {
 	for name, story := range map[string]func(w *world, first, second net.Conn) (events string){
@@ -215,21 +243,36 @@ func TestUpgrade_GivenUpDuringConnectFunc(t *testing.T) {
 	})
 }
 
-// A canceller is a ResponseWriter whose request ends as it gives its connection away.
+// A canceller is a ResponseWriter whose request ends as it gives its connection away, or as that is answered.
 type canceller struct {
 	http.ResponseWriter
 	cancel context.CancelFunc
+	late   bool
 }
 
 func (c canceller) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !c.late {
+		c.cancel()
+	}
+	conn, buffered, err := c.ResponseWriter.(http.Hijacker).Hijack()
+	return cancelConn{conn, c.cancel}, buffered, err
+}
+
+// A cancelConn ends a request with the first write.
+type cancelConn struct {
+	net.Conn
+	cancel context.CancelFunc
+}
+
+func (c cancelConn) Write(p []byte) (int, error) {
 	c.cancel()
-	return c.ResponseWriter.(http.Hijacker).Hijack()
+	return c.Conn.Write(p)
 }
 
 // Wherever a request is when its context ends, it becomes no session, its seat is free, and the live session does not
 // notice. It is answered if it can be, and otherwise its socket is closed.
 func TestUpgrade_EndsWithItsContext(t *testing.T) {
-	for _, stage := range []string{"before", "connect", "origin", "key", "hijack"} {
+	for _, stage := range []string{"before", "connect", "origin", "key", "hijack", "answer"} {
 		t.Run(stage, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				var (
@@ -256,18 +299,21 @@ func TestUpgrade_EndsWithItsContext(t *testing.T) {
 					cancel = end
 					r = r.WithContext(ctx)
 					at("before", r)
-					if stage == "hijack" && r.URL.Query().Has("end") {
-						rw = canceller{rw, end}
+					if (stage == "hijack" || stage == "answer") && r.URL.Query().Has("end") {
+						rw = canceller{rw, end, stage == "answer"}
 					}
 					w.server.ServeHTTP(rw, r)
 				}))
 				t.Cleanup(w.server.Close)
 				live := w.dial("r", "alice")
 				want := "503the request ended before its session could open\n"
-				if stage == "hijack" {
+				switch stage {
+				case "hijack":
+					want = "unexpected EOF"
+				case "answer":
 					want = "101"
 				}
-				for _, id := range []string{"alice", "bob"} {
+				for _, id := range strings.Fields(strings.Repeat("alice bob ", 8)) {
 					if got := heardBy(w.knock("?room=r&id=" + id + "&end")); got != want {
 						t.Errorf("%s heard %q", id, got)
 					}
@@ -300,7 +346,8 @@ func (b busyHub) ConnectionOpened(_, id string) {
 func TestUpgrade_EndsWhileTheHubIsBusy(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		hold := make(chan struct{})
-		w := newWorld(t, wspulse.WithMetrics(busyHub{hold: hold}), wspulse.WithMaxConnections(2))
+		w, logs := newLoggedWorld(t, zap.WarnLevel, wspulse.WithMetrics(busyHub{hold: hold}),
+			wspulse.WithMaxConnections(2))
 		w.web = wstest.NewServer(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			ctx, end := context.WithTimeout(r.Context(), time.Minute)
 			defer end()
@@ -314,6 +361,10 @@ func TestUpgrade_EndsWhileTheHubIsBusy(t *testing.T) {
 			t.Errorf("heard %q", got)
 		}
 		w.took(start, time.Minute)
+		synctest.Wait()
+		if got := logs.All(); len(got) != 1 || !strings.Contains(fmt.Sprint(got[0].ContextMap()), "deadline exceeded") {
+			t.Errorf("logged %v", got)
+		}
 		close(hold)
 		w.expect("slow:connect")
 		w.dial("r", "bob")

@@ -29,14 +29,15 @@ type pulse struct {
 
 	reads uint32 // of the link, when it was last looked at
 	taken uint64 // bytes that the peer's TCP had taken at the first ping without an answer, or at the last ping
-	seen  uint64 // the same when it was last looked at, if silence is in its line
+	ahead uint64 // what it had to take before that ping
+	seen  uint64 // what it had taken when it was last looked at, if silence is in its line
 }
 
 // ping pings the links whose turn it is, after a look at what has come of the ping before.
 func (h *hub) ping(now time.Time) {
 	for l, ok := h.beats.Due(now); ok; l, ok = h.beats.Due(now) {
 		p := &l.pulse
-		h.mindJump(now, p.pinged+h.cfg.pingPeriod)
+		h.mindJump(now, h.beats.Late())
 		first := p.pinged == p.silent
 		switch alive := l.spoke(); {
 		case alive:
@@ -46,7 +47,7 @@ func (h *hub) ping(now time.Time) {
 			h.silent.PushDue(l, h.start.Add(p.silent+h.cfg.pongWait))
 		}
 		if p.pinged = now.Sub(h.start); !h.silent.Contains(l) {
-			p.taken = l.socket.Progress()
+			l.mark()
 		}
 		h.beats.Push(l, now)
 		h.sendPing(l)
@@ -62,11 +63,12 @@ func (h *hub) sendPing(l *link) {
 // the fault of this side.
 func (h *hub) giveUp(now time.Time) {
 	for l, ok := h.silent.Due(now); ok; l, ok = h.silent.Due(now) {
-		h.mindJump(now, l.pulse.silent+h.cfg.pongWait)
+		h.mindJump(now, h.silent.Late())
 		switch {
 		case l.spoke():
 		case now.Sub(h.jumped) < h.cfg.pingPeriod, l.unheard():
-			l.pulse.silent, l.pulse.taken = now.Sub(h.start), l.socket.Progress()
+			l.pulse.silent = now.Sub(h.start)
+			l.mark()
 			h.silent.Push(l, now)
 			h.sendPing(l)
 		default:
@@ -79,13 +81,20 @@ func (h *hub) giveUp(now time.Time) {
 	}
 }
 
+// mark notes how far the peer's TCP is when it is pinged.
+func (l *link) mark() {
+	pending, _ := l.socket.Pending()
+	l.pulse.taken = l.socket.Progress()
+	l.pulse.ahead = l.pulse.taken + uint64(pending)
+}
+
 // timeToRead is what a peer is given, beyond pongWait, for what its TCP has taken since the first ping without an
-// answer. As long as the kernel still has something for it and the line moves, the ping may not even have left.
+// answer. While the ping stands behind other bytes, and the line moves, it is given all the time that it needs.
 func (h *hub) timeToRead(l *link, now time.Time) time.Duration {
 	p, taken := &l.pulse, l.socket.Progress()
 	moved := taken > p.seen+heartbeatBytes
 	p.seen = taken
-	if pending, known := l.socket.Pending(); moved && (!known || pending > 0) {
+	if moved && (taken < p.ahead || l.session.outbox.signals()) {
 		return now.Sub(h.start) - p.silent
 	}
 	pings := uint64((now.Sub(h.start)-p.silent)/h.cfg.pingPeriod) + 1
@@ -96,10 +105,11 @@ func (h *hub) timeToRead(l *link, now time.Time) time.Duration {
 
 // mindJump notes that the hub is late for what was due: the process stood still, or the machine has too much to do.
 // What has come in meanwhile may not have been read yet.
-func (h *hub) mindJump(now time.Time, due time.Duration) {
-	if late := now.Sub(h.start) - due; late > max(h.cfg.pingPeriod/2, 100*time.Millisecond) {
+func (h *hub) mindJump(now time.Time, late time.Duration) (jumped bool) {
+	if jumped = late > max(h.cfg.pingPeriod/2, 100*time.Millisecond); jumped {
 		h.jumped = now
 	}
+	return jumped
 }
 
 // spoke says whether something has come from the peer since the last look. Hub.

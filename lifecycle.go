@@ -32,6 +32,7 @@ type candidate struct {
 }
 
 const (
+	jumpGrace    = 5 * time.Second       // for peers that came back while the process stood still
 	settlePeriod = 10 * time.Millisecond // between looks at a link that may be about to depart
 	settleLooks  = 100                   // after which it is not
 )
@@ -192,9 +193,14 @@ func (h *hub) suspend(s *session, err error) {
 	}
 }
 
-// expire ends the sessions whose window has passed.
+// expire ends the sessions whose window has passed. One that passed while the process stood still gets a moment more:
+// its peer may have come back meanwhile, and wait for an answer.
 func (h *hub) expire(now time.Time) {
 	for s, ok := h.suspended.Due(now); ok; s, ok = h.suspended.Due(now) {
+		if h.mindJump(now, h.suspended.Late()) {
+			h.suspended.PushDue(s, now.Add(min(h.cfg.resumeWindow, jumpGrace)))
+			continue
+		}
 		h.end(s, endExpired, s.dropErr)
 	}
 }

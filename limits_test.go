@@ -224,7 +224,8 @@ func TestMalformedLimit(t *testing.T) {
 		malformed(3)
 		const reason = "3 malformed messages within a minute (WithMalformedLimit)"
 		alice.expectClose(1007, reason)
-		w.expect("alice:connect alice:message(good) alice:message(good) alice:disconnect(error=wspulse: " + reason + ")")
+		w.expect("alice:connect alice:message(good) alice:message(good) " +
+			"alice:disconnect(error=wspulse: " + reason + ")")
 		m.expect(t, "malformed(alice)")
 	})
 }

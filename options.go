@@ -145,9 +145,10 @@ func WithOnTransportRestore(fn func(Connection)) ServerOption {
 // before it gives the peer up.
 //
 // The clock runs from a ping after which nothing has come. Any byte that comes in is life, not only a pong. What the
-// peer's TCP takes gives it time, since the ping may stand behind a download: as long as the kernel's queue for it
-// moves, and a second for each 4 KiB that it took, which a proxy may still hold. A server that stood still itself
-// asks again before it cuts. So does one that reads nothing from the peer because too much waits behind a callback.
+// peer's TCP takes gives it time, since the ping may stand behind a download: as long as the ping waits behind other
+// bytes and the line moves, and a second for each 4 KiB that it took, which a proxy may still hold. A server that
+// stood still itself asks again before it cuts. So does one that reads nothing from the peer because too much waits
+// behind a callback.
 //
 // Danger: only Linux says what the peer's TCP has taken. Elsewhere, a download gives time only by writes that had to
 // wait for the peer.
@@ -210,7 +211,8 @@ func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
 }
 
 // WithResumeWindow sets how long a session outlives its WebSocket. A peer that connects with the same connectionID
-// within d goes on with the same Connection, and gets what was queued meanwhile.
+// within d goes on with the same Connection, and gets what was queued meanwhile. A window that passes while the
+// process stands still is given d more, and 5 s at the most: its peer may be there already, and wait for an answer.
 //
 // Danger: whoever connects with a connectionID gets what is queued for it. ConnectFunc must make sure whose it is.
 //

@@ -253,6 +253,13 @@ func (o *outbox) queued() int {
 	return o.queue.len()
 }
 
+// signals says whether pings or pongs wait to be written.
+func (o *outbox) signals() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.control) > 0
+}
+
 // size returns how many bytes are in the queue.
 func (o *outbox) size() int {
 	o.mu.Lock()

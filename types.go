@@ -31,9 +31,8 @@ type Frame = core.Frame
 // connectionID it is known. It runs on the goroutine that net/http serves the request on, before the upgrade, so that
 // it may block and may read cookies and headers.
 //
-// It is not asked about requests that cannot become a session anyway: those that are no upgrade, those that come to a
-// server that is closed, and those whose connection some middleware keeps. So it may take a ticket that is good for one
-// time.
+// It is not asked about requests that cannot become a session anyway: those that are no upgrade, and those that come
+// to a server that is closed. So it may take a ticket that is good for one time.
 //
 // An error refuses the peer with 401 and the body "unauthorized". Its text is for the log, as a Warn: keep credentials
 // out of it. A panic answers 500 and is logged. A request whose context is done by then becomes no session, whatever is

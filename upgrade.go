@@ -27,10 +27,13 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve makes a session of a request, or says how it is to be refused.
 func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *refusal {
-	if f := s.check(w, r); f != nil {
+	if f := s.check(r); f != nil {
 		return f
 	}
 	from, f := s.identify(r)
+	if f == nil {
+		f = checkWriter(w)
+	}
 	if f != nil {
 		return f
 	}
@@ -48,7 +51,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 		return f
 	}
 	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival}); f != nil {
-		s.record(r, f) // there is nothing to write an answer to any more
+		s.record(r, f)
 		l.socket.Abort()
 		l = nil
 	}
@@ -56,6 +59,21 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 }
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
+
+// left says why a request can become a session no more: its context is done, since its client has left, or since what
+// is in front of the server has given it up; or the client has left and net/http could not notice, as it had sent
+// something behind its request. It returns nil while nothing of that is known. socket is that of the request from when
+// it has been taken over from net/http until it is answered, and nil before and after: once a client has its answer it
+// may say something and leave.
+func left(r *http.Request, socket *wire.Socket) error {
+	if err := context.Cause(r.Context()); err != nil {
+		return err
+	}
+	if socket != nil && socket.Gone() {
+		return context.Canceled // as net/http does it
+	}
+	return nil
+}
 
 // A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the
 // request's first line or of a cookie, and would keep all of that for as long as the session lasts.
@@ -66,7 +84,7 @@ type request struct {
 
 // check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc
 // takes once would be lost.
-func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
+func (s *server) check(r *http.Request) *refusal {
 	if wrong := wire.CheckUpgrade(r); wrong != nil {
 		return refuseUpgrade(wrong)
 	}
@@ -75,10 +93,7 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) *refusal {
 		return refuseClosed
 	default:
 	}
-	if f := s.ended(r); f != nil {
-		return f
-	}
-	return checkWriter(w)
+	return s.ended(r, nil)
 }
 
 // identify asks the application who a request is from, and whether it may come in.
@@ -116,13 +131,12 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 	if !s.hub.contain(name, connectionID, fn) {
 		return refusePanic(name)
 	}
-	return s.ended(r)
+	return s.ended(r, nil)
 }
 
-// ended refuses a request that can become a session no more, as its context is done: its client has left, or what is in
-// front of the server has given it up.
-func (s *server) ended(r *http.Request) *refusal {
-	switch cause := context.Cause(r.Context()); {
+// ended refuses a request that can become a session no more.
+func (s *server) ended(r *http.Request, socket *wire.Socket) *refusal {
+	switch cause := left(r, socket); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errHandshakeTime):
@@ -142,8 +156,9 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	if err != nil {
 		return nil, refuseHijack(w, err)
 	}
-	if socket := wire.NewSocket(conn); socket.Gone() { // net/http notices no end behind bytes that came behind the request
-		s.record(r, refuseEnded(context.Canceled))
+	socket := wire.NewSocket(conn)
+	if f := s.ended(r, &socket); f != nil {
+		s.record(r, f) // net/http gives no answer any more
 		socket.Abort()
 		return nil, nil
 	}
@@ -165,13 +180,13 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	if g.connectionID == "" {
 		g.connectionID = uuid.NewString()
 	}
-	if f := s.ended(r); f != nil {
+	if f := s.ended(r, nil); f != nil {
 		return f
 	}
 	select {
 	case s.hub.registrations <- g:
 	case <-r.Context().Done():
-		return s.ended(r)
+		return s.ended(r, nil)
 	case <-s.hub.quit:
 		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}

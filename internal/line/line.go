@@ -19,7 +19,8 @@ type Line[T any] struct {
 	base   time.Time   // that all Places count from, by the monotonic clock
 	timer  *time.Timer // armed for the first entry or earlier; not armed while there is none
 
-	first, last *T // nil: there is none
+	late        time.Duration // of the entry that Due returned last
+	first, last *T            // nil: there is none
 	n           int
 }
 
@@ -88,9 +89,13 @@ func (l *Line[T]) Due(now time.Time) (e *T, ok bool) {
 		l.arm(now)
 		return nil, false
 	}
+	l.late = now.Sub(l.base) - l.place(e).due
 	l.Remove(e)
 	return e, true
 }
+
+// Late returns for how long the entry that Due returned last had been due.
+func (l *Line[T]) Late() time.Duration { return l.late }
 
 // Stop disarms the timer, until the next Push. What is in line stays there.
 func (l *Line[T]) Stop() { l.timer.Stop() }
