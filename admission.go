@@ -6,8 +6,8 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// An admission counts the sessions, connected or suspended, and the upgrades under way that are for a new one. hub.mu guards
-// it.
+// An admission counts the sessions, connected or suspended, and the upgrades under way that are for a new one. hub.mu
+// guards it.
 type admission struct {
 	seats int
 	byKey map[string]int // none of them is 0
@@ -86,8 +86,9 @@ func (h *hub) freeSeat(held seat) {
 	h.admission.free(held.key)
 }
 
-// claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is the
-// session that it replaces, if there is one: what that has on its limits is counted as free unless it is in a callback. Hub.
+// claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is
+// the session that it replaces, if there is one: what that has on its limits is counted as free unless it is in a
+// callback. Hub.
 func (h *hub) claim(held seat, old *session) (full Limit) {
 	if held.taken {
 		return ""

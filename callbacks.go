@@ -35,7 +35,8 @@ func (h *hub) logPanic(name, connectionID string, v any) {
 		zap.ByteString("stack", debug.Stack()))
 }
 
-// lastCallback queues OnDisconnect. The session's seat is free when that has returned, or whatever callback is the last.
+// lastCallback queues OnDisconnect. The session's seat is free when that has returned, or whatever callback is the
+// last.
 func (h *hub) lastCallback(s *session, err error) {
 	if h.cfg.onDisconnect == nil && !h.cfg.limitsSeats() {
 		h.freeSeat(seat{taken: true, key: s.key})

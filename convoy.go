@@ -3,8 +3,9 @@ package wspulse
 // convoySize is how many write pumps a fan-out starts on one goroutine.
 const convoySize = 16
 
-// A convoy is links whose write pumps run in turn on one goroutine: starting one for each costs a tenth of a small write. A pump
-// that may have to wait passes the others on first, so nobody waits for another's peer. A nil convoy is a pump by itself.
+// A convoy is links whose write pumps run in turn on one goroutine: starting one for each costs a tenth of a small
+// write. A pump that may have to wait passes the others on first, so nobody waits for another's peer. A nil convoy is a
+// pump by itself.
 type convoy struct {
 	hub   *hub
 	links []*link
@@ -27,7 +28,8 @@ func (c *convoy) add(l *link) *convoy {
 	if l == nil {
 		return c
 	}
-	if l.deflate || !l.socket.Eager() { // compressing may take its time, and a socket that can't say what it takes at once is waited for
+	// Compressing may take its time, and a socket that can't say what it takes at once is waited for.
+	if l.deflate || !l.socket.Eager() {
 		l.start()
 		return c
 	}

@@ -1,5 +1,5 @@
-// Package wspulse is a WebSocket session server to mount in a Go program: an http.Handler with rooms, Send, Broadcast and
-// Kick, whose sessions can survive a dropped connection.
+// Package wspulse is a WebSocket session server to mount in a Go program: an http.Handler with rooms, Send, Broadcast
+// and Kick, whose sessions can survive a dropped connection.
 //
 //	server := wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
 //		return r.URL.Query().Get("room"), "", nil

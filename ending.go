@@ -13,11 +13,13 @@ type ending struct {
 	flush      bool        // write what is queued before the close frame
 }
 
+var twinFrame = wire.Close(websocket.CloseNormalClosure, "duplicate connection id")
+
 // The ways for a session to end. Nobody is left to read a close frame in the last two.
 var (
 	endClosed       = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}
 	endKicked       = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false}
-	endReplaced     = &ending{DisconnectDuplicate, wire.Close(websocket.CloseNormalClosure, "duplicate connection id"), false}
+	endReplaced     = &ending{DisconnectDuplicate, twinFrame, false}
 	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true}
 	endDeparted     = &ending{reason: DisconnectNormal}
 	endExpired      = &ending{reason: DisconnectGraceExpired}

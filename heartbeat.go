@@ -10,18 +10,19 @@ import (
 
 var pingFrame = wire.Ping()
 
-// heartbeatBytes is more than a ping takes on the wire, under TLS too: that a peer's TCP has taken it says nothing of the peer.
+// heartbeatBytes is more than a ping takes on the wire, under TLS too: that a peer's TCP has taken it says nothing of
+// the peer.
 const heartbeatBytes = 64
 
-// slowestLine is the bytes a second that a peer is given time for, once its TCP has taken them, or that of a proxy before it: its
-// pong comes when it has read what stands before the ping.
+// slowestLine is the bytes a second that a peer is given time for, once its TCP has taken them, or that of a proxy
+// before it: its pong comes when it has read what stands before the ping.
 const slowestLine = 4 << 10
 
-// A pulse is what the hub knows of the life of a link's peer. Bytes that come in are life: a pong may stand behind what the peer
-// uploads. Those that its TCP takes give it time: a ping may stand behind what it downloads.
+// A pulse is what the hub knows of the life of a link's peer. Bytes that come in are life: a pong may stand behind what
+// the peer uploads. Those that its TCP takes give it time: a ping may stand behind what it downloads.
 type pulse struct {
 	beat    line.Place[link] // in the line of links to ping
-	silence line.Place[link] // in the line of links from which nothing has come since a ping; they are given up when it ends
+	silence line.Place[link] // in that of links from which nothing has come since a ping; given up when it ends
 
 	// Since the hub was made.
 	pinged time.Duration // the last ping, or the beginning of the link
@@ -59,8 +60,8 @@ func (h *hub) sendPing(l *link) {
 	l.session.signal(l, pingFrame)
 }
 
-// giveUp ends the links whose peers have shown no life for pongWait after a ping. It asks once more where that may be the fault
-// of this side.
+// giveUp ends the links whose peers have shown no life for pongWait after a ping. It asks once more where that may be
+// the fault of this side.
 func (h *hub) giveUp(now time.Time) {
 	for l, ok := h.silent.Due(now); ok; l, ok = h.silent.Due(now) {
 		h.mindJump(now, h.silent.Late())
@@ -88,8 +89,8 @@ func (l *link) mark() {
 	l.pulse.ahead = uint32(min(pending, math.MaxUint32))
 }
 
-// timeToRead is what a peer is given, beyond pongWait, for what its TCP has taken since the first ping without an answer. While the
-// ping stands behind other bytes, and the line moves, it is given all the time that it needs.
+// timeToRead is what a peer is given, beyond pongWait, for what its TCP has taken since the first ping without an
+// answer. While the ping stands behind other bytes, and the line moves, it is given all the time that it needs.
 func (h *hub) timeToRead(l *link, now time.Time) time.Duration {
 	p, taken := &l.pulse, l.socket.Progress()
 	moved := taken > p.seen+heartbeatBytes
@@ -103,8 +104,8 @@ func (h *hub) timeToRead(l *link, now time.Time) time.Duration {
 	return time.Duration(min(read, 1<<30)) * time.Second / slowestLine
 }
 
-// mindJump notes that the hub is late for what was due: the process stood still, or the machine has too much to do. What has
-// come in meanwhile may not have been read yet.
+// mindJump notes that the hub is late for what was due: the process stood still, or the machine has too much to do.
+// What has come in meanwhile may not have been read yet.
 func (h *hub) mindJump(now time.Time, late time.Duration) (jumped bool) {
 	if jumped = late > max(h.cfg.pingPeriod/2, 100*time.Millisecond); jumped {
 		h.jumped = now
@@ -120,8 +121,8 @@ func (l *link) spoke() bool {
 	return spoke
 }
 
-// unheard says that nobody can know yet whether the peer has answered: nobody reads, as a callback runs and too much waits behind
-// it, or what has come has not been read yet.
+// unheard says that nobody can know yet whether the peer has answered: nobody reads, as a callback runs and too much
+// waits behind it, or what has come has not been read yet.
 func (l *link) unheard() bool {
 	if l.reads.Load()&1 == 0 {
 		return true

@@ -11,10 +11,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// An inbound is the way of a link's messages to OnMessage, one at a time. The goroutine that reads runs the callback itself;
-// nothing is read meanwhile. If a callback takes long, reading passes on to another goroutine: what that reads waits in an
-// inbox, which the first one works off when its callback has returned. So it is noticed that a peer has left, whatever its
-// callback does.
+// An inbound is the way of a link's messages to OnMessage, one at a time. The goroutine that reads runs the callback
+// itself; nothing is read meanwhile. If a callback takes long, reading passes on to another goroutine: what that reads
+// waits in an inbox, which the first one works off when its callback has returned. So it is noticed that a peer has
+// left, whatever its callback does.
 //
 //	       enter               passOn
 //	open ─────────► inline ──────────────► passed
@@ -24,7 +24,7 @@ import (
 // A link begins inline, in the callback that opens it.
 type inbound struct {
 	state atomic.Uint32
-	left  chan struct{} // closed when no callback runs and none will: the link's turn among the session's callbacks is over
+	left  chan struct{} // closed when no callback runs and none will: the link's turn in the session is over
 
 	mu    sync.Mutex // guards what follows, and the way to passed and from it; a leaf
 	inbox *inbox     // while state is passed
@@ -79,8 +79,8 @@ func (in *inbound) enter() bool {
 	return s&(inModes|inShut) == inOpen && in.state.CompareAndSwap(s, s+inStep|inInline)
 }
 
-// exit says that the callback has returned, and whether reading has not passed on: if it has, the goroutine calls next from
-// now on.
+// exit says that the callback has returned, and whether reading has not passed on: if it has, the goroutine calls next
+// from now on.
 func (in *inbound) exit() (reads bool) {
 	for {
 		s := in.state.Load()
@@ -110,8 +110,9 @@ func (in *inbound) passOn() bool {
 	}
 }
 
-// put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes. It returns
-// false if there is no such goroutine any more. left says, now and then, whether the peer has gone: it is not to wait then.
+// put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes. It
+// returns false if there is no such goroutine any more. left says, now and then, whether the peer has gone: it is not
+// to wait then.
 func (in *inbound) put(m message, most int, gone func() bool) bool {
 	for {
 		in.mu.Lock()
@@ -136,7 +137,8 @@ func (in *inbound) put(m message, most int, gone func() bool) bool {
 	}
 }
 
-// unbound lets what waits grow: it has to be known what the peer has sent last, and that is no more than the kernel holds.
+// unbound lets what waits grow: it has to be known what the peer has sent last, and that is no more than the kernel
+// holds.
 func (in *inbound) unbound() {
 	in.mu.Lock()
 	b := in.inbox
@@ -177,7 +179,8 @@ func (b *inbox) roomy() {
 	}
 }
 
-// next returns the message that has waited longest. If there is none, the goroutine that reads runs callbacks itself again.
+// next returns the message that has waited longest. If there is none, the goroutine that reads runs callbacks itself
+// again.
 func (in *inbound) next() (m message, ok bool) {
 	in.mu.Lock()
 	b := in.inbox
@@ -232,8 +235,8 @@ func (in *inbound) settle() {
 	}
 }
 
-// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A session
-// that has ended gets none. Read pump.
+// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A
+// session that has ended gets none. Read pump.
 func (l *link) receive(data []byte) error {
 	if l.in.isShut() {
 		return nil
@@ -331,7 +334,8 @@ func (l *link) called(returned *bool, err *error) {
 	}
 }
 
-// workOff gives what waits behind a callback that took long to OnMessage; err is the callback's. After a panic there is none.
+// workOff gives what waits behind a callback that took long to OnMessage; err is the callback's. After a panic there is
+// none.
 func (l *link) workOff(err error) {
 	for {
 		if err != nil {

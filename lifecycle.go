@@ -80,8 +80,8 @@ func (h *hub) overtaken(r registration, s *session) bool {
 	return true
 }
 
-// departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has been
-// read. A client that closes and connects again at once is here before that.
+// departs says whether the peer of a link has left, or may have: it is not known before everything that it has sent has
+// been read. A client that closes and connects again at once is here before that.
 func (h *hub) departs(l *link) bool {
 	unread, gone := l.socket.Look()
 	if gone {
@@ -92,7 +92,8 @@ func (h *hub) departs(l *link) bool {
 	return gone || unread || l.reads.Load()&1 == 0
 }
 
-// wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits already loses.
+// wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits
+// already loses.
 func (h *hub) wait(s *session, r registration) {
 	if s.next != nil {
 		h.settling.Remove(s.next)
@@ -192,8 +193,8 @@ func (h *hub) suspend(s *session, err error) {
 	}
 }
 
-// expire ends the sessions whose window has passed. One that passed while the process stood still gets a moment more: its peer may
-// have come back meanwhile, and wait for an answer.
+// expire ends the sessions whose window has passed. One that passed while the process stood still gets a moment more:
+// its peer may have come back meanwhile, and wait for an answer.
 func (h *hub) expire(now time.Time) {
 	for s, ok := h.suspended.Due(now); ok; s, ok = h.suspended.Due(now) {
 		if h.mindJump(now, h.suspended.Late()) {

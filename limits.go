@@ -26,12 +26,17 @@ const (
 	LimitMemoryBudget    Limit = "memory_budget"     // WithMemoryBudget
 )
 
-// A LimitCollector is a [MetricsCollector] that hears of the limits that peers run into. WithMetrics finds out by itself
-// whether a collector is one.
+// A LimitCollector is a [MetricsCollector] that hears of the limits that peers run into. WithMetrics finds out by
+// itself whether a collector is one.
 type LimitCollector interface {
-	// LimitReached: a limit refused a request, ended a transport, or cost frames that FrameDropped counts one by one. Both
-	// IDs are empty for a request that was not upgraded, and for the memory budget. On the goroutine that enforces it: the one in
-	// ServeHTTP, the readPump, the hub, or the one in Send. The rules for the other hooks hold.
+	// LimitReached: a limit refused a request, ended a transport, or cost frames that FrameDropped counts one by one.
+	// Both IDs are empty for a request that was not upgraded, and for the memory budget.
+	//
+	// For LimitSendBufferBytes it is called once for a Send that is refused. For broadcasts that are fanned out together
+	// it is called once for each member that loses frames to it, whatever number of frames that costs.
+	//
+	// Called on the goroutine that enforces the limit: the one in ServeHTTP, the readPump, the hub, or the one in Send.
+	// The rules for the other hooks hold.
 	LimitReached(limit Limit, roomID, connectionID string)
 }
 
@@ -126,7 +131,8 @@ func (l *link) checkMalformed() error {
 		fmt.Sprintf("%.0f malformed messages within a minute (WithMalformedLimit)", most)}
 }
 
-// checkRate ends a transport whose peer sends more than it may. A close frame is free, and so is a pong that answers a ping.
+// checkRate ends a transport whose peer sends more than it may. A close frame is free, and so is a pong that answers a
+// ping.
 func (l *link) checkRate(opcode wire.Opcode) error {
 	r := l.hub.cfg.messageRate
 	if r.burst == 0 || opcode == wire.OpClose {

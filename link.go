@@ -19,7 +19,8 @@ const (
 	maxControl = 16          // pings and pongs that wait to be written; RFC 6455, section 5.5.3 asks for the latest pong
 )
 
-// A link is one WebSocket under a session, with its two pumps. The write pump runs only while there is something to write.
+// A link is one WebSocket under a session, with its two pumps. The write pump runs only while there is something to
+// write.
 type link struct {
 	// Set before the pumps start, then read-only.
 	session *session
@@ -77,9 +78,10 @@ func (l *link) start() {
 	}
 }
 
-// readPump runs the callback that opens the link, after prev is closed, and then reads until the peer is gone, or has to go, or
-// until a callback has lost it the reading. Without a name of that callback it goes on reading. While it waits for a message
-// its stack must not need more than the 2 KiB that it starts with, so the way from here to the socket is flat.
+// readPump runs the callback that opens the link, after prev is closed, and then reads until the peer is gone, or has
+// to go, or until a callback has lost it the reading. Without a name of that callback it goes on reading. While it
+// waits for a message its stack must not need more than the 2 KiB that it starts with, so the way from here to the
+// socket is flat.
 func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connection)) {
 	if name == "" {
 		l.credit(l.calledAt)
@@ -95,8 +97,8 @@ func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connecti
 	}
 }
 
-// begin runs the opening callback, in which a link begins, and says whether reading has not passed on meanwhile. What came in
-// until then is not held against the peer.
+// begin runs the opening callback, in which a link begins, and says whether reading has not passed on meanwhile. What
+// came in until then is not held against the peer.
 func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)) (reads bool) {
 	var err error
 	returned := false
@@ -124,8 +126,8 @@ func (l *link) passReadingOn() {
 	}
 }
 
-// endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as long
-// as there is somebody to read it: no time, or that of a close frame.
+// endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as
+// long as there is somebody to read it: no time, or that of a close frame.
 func (l *link) endReading(err error) {
 	v := judge(err, l.hub.cfg)
 	l.report(v)
@@ -193,8 +195,8 @@ func (l *link) readNext() error {
 // pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
 func (l *link) pinged(payload []byte) { l.session.signal(l, wire.Pong(payload)) }
 
-// Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long or reading
-// is to end.
+// Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long
+// or reading is to end.
 func (l *link) Read(p []byte) (n int, err error) {
 	for err == nil {
 		l.reads.Add(1)

@@ -15,9 +15,9 @@ const (
 )
 
 // MetricsCollector receives what a [Server] measures. Each hook says which goroutine calls it: "hub" is the one
-// goroutine that serves all rooms, "readPump" the one that reads from a connection, "writePump" the one that writes to it, a
-// new one whenever there is something to write. Hooks of different goroutines run at the same time, so a collector must be
-// safe for concurrent use.
+// goroutine that serves all rooms, "readPump" the one that reads from a connection, "writePump" the one that writes to
+// it, a new one whenever there is something to write. Hooks of different goroutines run at the same time, so a
+// collector must be safe for concurrent use.
 //
 // Hooks run inline on hot paths. They must be quick (count, do not write to a network), must not panic, and must not
 // call back into the same Server or its Connections: the hub would wait for itself.
@@ -39,14 +39,17 @@ type MetricsCollector interface {
 	MessageReceived(roomID string, sizeBytes int)
 	// MessageBroadcast: a frame was queued for fanOut members of a room, suspended ones included. Hub.
 	MessageBroadcast(roomID string, sizeBytes int, fanOut int)
-	// MessageSent: a frame was written to the socket. WritePump.
+	// MessageSent: a frame was written to the socket. One that is flushed when its session ends counts when the peer's
+	// TCP has taken it, where that is known. WritePump.
 	MessageSent(roomID, connectionID string, sizeBytes int)
-	// FrameDropped: a frame is lost, once for each: refused by a full buffer, pushed out by a newer broadcast, or left
-	// over when the session ended. Called on the goroutine that drops it: the hub, the writePump or the one in Send.
+	// FrameDropped: a frame is lost, once for each: refused by a full buffer, pushed out by a newer broadcast or by the
+	// memory budget, or not delivered when the session ended. Called on the goroutine that drops it: the hub, the
+	// writePump or the one in Send.
 	FrameDropped(roomID, connectionID string)
 	// SendBufferUtilization: used of capacity frames are queued, after every successful write of frames. WritePump.
 	SendBufferUtilization(roomID, connectionID string, used, capacity int)
-	// PongTimeout: the peer answered no ping within pongWait and is given up. ReadPump.
+	// PongTimeout: the peer is given up, since for pongWait after a ping nothing has come from it, no pong and no other
+	// byte, nor has its TCP taken anything that gives it more time (see WithHeartbeat). ReadPump.
 	PongTimeout(roomID, connectionID string)
 }
 

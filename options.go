@@ -20,8 +20,8 @@ const (
 	maxTimeout        = time.Hour
 )
 
-// ServerOption configures a [Server]. An option checks its values when it is made, and panics with a text that names the
-// option and the bound.
+// ServerOption configures a [Server]. An option checks its values when it is made, and panics with a text that names
+// the option and the bound.
 type ServerOption func(*serverConfig)
 
 // serverConfig is what the options set. It is read-only once NewServer has applied them.
@@ -82,65 +82,100 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 	return c
 }
 
-// WithOnConnect sets the callback that runs when a session has opened. Default none; nil means none.
+// WithOnConnect sets the callback that runs when a session has opened.
 //
-// For one connection no two callbacks run at once, and they run in the order OnConnect, OnMessage…, (OnTransportDrop,
-// OnTransportRestore, OnMessage…)…, OnDisconnect. None runs on the hub's goroutine: a callback may block and may call
-// any method of Server and Connection. While one blocks, outbound frames and the server's pings go on; what the peer
-// sends, its own pings included, waits.
+// For one connection no two callbacks run at once. They run in the order OnConnect, OnMessage…, (OnTransportDrop,
+// OnTransportRestore, OnMessage…)…, OnDisconnect. None runs on the hub's goroutine: a callback may block, and may
+// call any method of Server and Connection.
+//
+// While one blocks, outbound frames and the server's pings go on. When it has run for some 10 ms, another goroutine
+// reads on. So the peer's pings are answered, and its leaving is noticed: its session is suspended or ended then,
+// while OnTransportDrop or OnDisconnect waits for the callback. Messages wait in an inbox of WithMaxMessageSize or 4
+// KiB, whichever is more. What does not fit waits in the network, and with it the pings behind it.
+//
+// Default none. nil means none.
 func WithOnConnect(fn func(Connection)) ServerOption {
 	return func(c *serverConfig) { c.onConnect = fn }
 }
 
-// WithOnMessage sets the callback that gets each decoded frame, on the connection's read goroutine. The next message of
-// that connection is read when it returns. Default none; nil means none, and messages are then read and discarded.
+// WithOnMessage sets the callback that gets each decoded frame. The next one of that connection follows when it has
+// returned, in the order in which they were sent. See [WithOnConnect] for what goes on while it blocks.
 //
-// A panic in it ends the transport with close code 1011 and reaches OnTransportDrop or OnDisconnect as a [*PanicError].
+// A panic in it ends the transport with close code 1011, and reaches OnTransportDrop or OnDisconnect as a
+// [*PanicError]. Messages that wait behind it are lost.
+//
+// Default none. nil means none, and messages are read and discarded.
 func WithOnMessage(fn func(Connection, Frame)) ServerOption {
 	return func(c *serverConfig) { c.onMessage = fn }
 }
 
-// WithOnDisconnect sets the callback that runs when a session has ended, exactly once for each session opened. Default
-// none; nil means none.
+// WithOnDisconnect sets the callback that runs when a session has ended, exactly once for each session opened.
 //
-// The error is nil for a clean end: the peer closed with 1000, 1001 or no status, or the application closed or kicked.
-// Otherwise it is the cause: [ErrDuplicateConnectionID], [ErrServerClosed], a [*PanicError], the peer's close error, the
-// i/o error or the pong timeout; after a resume window has passed, the error that OnTransportDrop got.
+// The error is nil for a clean end: the peer closed with 1000, 1001 or no status, or the application closed or
+// kicked. Otherwise it is the cause: [ErrDuplicateConnectionID], [ErrServerClosed], a [*PanicError], a [*LimitError],
+// the peer's close error, the i/o error or the pong timeout. After a resume window has passed it is the error that
+// OnTransportDrop got.
 //
 // A session that was replaced (ErrDuplicateConnectionID) and its successor are two connections with one ID: their
 // callbacks may overlap. Compare the Connection values where it matters.
+//
+// Default none. nil means none.
 func WithOnDisconnect(fn func(Connection, error)) ServerOption {
 	return func(c *serverConfig) { c.onDisconnect = fn }
 }
 
 // WithOnTransportDrop sets the callback that runs when a WebSocket dies and its session is suspended, with the error
-// that OnDisconnect would have got. Default none; nil means none. It never runs without a resume window.
+// that OnDisconnect would have got. It never runs without a resume window. The session is suspended before it runs:
+// while an OnMessage blocks, it waits, and the peer may have resumed the session by then.
+//
+// Default none. nil means none.
 func WithOnTransportDrop(fn func(Connection, error)) ServerOption {
 	return func(c *serverConfig) { c.onTransportDrop = fn }
 }
 
-// WithOnTransportRestore sets the callback that runs when a suspended session has been resumed by a new WebSocket.
-// Default none; nil means none. It never runs without a resume window.
+// WithOnTransportRestore sets the callback that runs when a suspended session has been resumed by a new WebSocket. It
+// never runs without a resume window.
+//
+// Default none. nil means none.
 func WithOnTransportRestore(fn func(Connection)) ServerOption {
 	return func(c *serverConfig) { c.onTransportRestore = fn }
 }
 
-// WithHeartbeat sets how often the server pings (RFC 6455, section 5.5.2) and how long it waits for a pong before it
-// gives the peer up. Time that the peer's own callbacks take does not count. Default 10 s and 30 s. pingPeriod must be
-// in (0, 5m], pongWait in (pingPeriod, 10m].
+// WithHeartbeat sets how often the server pings (RFC 6455, section 5.5.2), and how long it waits for a sign of life
+// before it gives the peer up.
+//
+// The clock runs from a ping after which nothing has come. Any byte that comes in is life, not only a pong. What the
+// peer's TCP takes gives it time, since the ping may stand behind a download: as long as the ping waits behind other
+// bytes and the line moves, and a second for each 4 KiB that it took, which a proxy may still hold. A server that
+// stood still itself asks again before it cuts. So does one that reads nothing from the peer because too much waits
+// behind a callback.
+//
+// Danger: only Linux says what the peer's TCP has taken. Elsewhere, a download gives time only by writes that had to
+// wait for the peer.
+//
+// Default 10 s and 30 s. pingPeriod must be in (0, 5m]. pongWait must be in (pingPeriod, 10m].
 func WithHeartbeat(pingPeriod, pongWait time.Duration) ServerOption {
 	if pingPeriod <= 0 || pingPeriod > maxPingPeriod {
 		panic(fmt.Sprintf("wspulse: WithHeartbeat: pingPeriod %v is not in (0, %v]", pingPeriod, maxPingPeriod))
 	}
 	if pongWait <= pingPeriod || pongWait > maxPongWait {
-		panic(fmt.Sprintf("wspulse: WithHeartbeat: pongWait %v is not in (pingPeriod %v, %v]", pongWait, pingPeriod, maxPongWait))
+		panic(fmt.Sprintf("wspulse: WithHeartbeat: pongWait %v is not in (pingPeriod %v, %v]",
+			pongWait, pingPeriod, maxPongWait))
 	}
 	return func(c *serverConfig) { c.pingPeriod, c.pongWait = pingPeriod, pongWait }
 }
 
-// WithWriteWait sets how long a write to the peer may take before its transport is given up, at times a sixteenth less,
-// and how long the frames queued at Close may take. One write takes what is queued, up to 64 frames or 64 KiB and the frame
-// that goes over it. Default 10 s. Must be in (0, 30s].
+// WithWriteWait sets how long a peer may take less than 4 KiB before a write is cut and its transport given up. A
+// write goes on for as long as the peer takes that much in each d: at the default, 410 bytes a second are enough. A
+// peer that has just taken a large lump, as proxies do, is given longer for the next one: a second for each 16 KiB of
+// the lump, and six times d at the most. Compressing a message does not count.
+//
+// It is also how long the end of a session may take: to write what is queued and the close frame, and to wait until
+// the peer has closed its half. Here the whole counts, however much the peer takes.
+//
+// Danger: a peer that never reads makes Server.Close take d.
+//
+// Default 10 s. Must be in (0, 30s].
 func WithWriteWait(d time.Duration) ServerOption {
 	if d <= 0 || d > maxWriteWait {
 		panic(fmt.Sprintf("wspulse: WithWriteWait: %v is not in (0, %v]", d, maxWriteWait))
@@ -148,8 +183,10 @@ func WithWriteWait(d time.Duration) ServerOption {
 	return func(c *serverConfig) { c.writeWait = d }
 }
 
-// WithSendBufferSize sets how many frames a session queues, connected or suspended. A full buffer refuses a Send and
-// loses its oldest frame to a Broadcast. A frame that is queued costs 8 to 32 bytes for each session, and its own size once.
+// WithSendBufferSize sets how many frames a session queues, connected or suspended. A full buffer refuses a Send, and
+// loses its oldest frame to a Broadcast. A frame that is queued costs 8 to 32 bytes for each session, and its own
+// size once.
+//
 // Default 256. Must be in [1, 4096].
 func WithSendBufferSize(n int) ServerOption {
 	if n < 1 || n > maxSendBufferSize {
@@ -158,9 +195,11 @@ func WithSendBufferSize(n int) ServerOption {
 	return func(c *serverConfig) { c.sendBufferSize = n }
 }
 
-// WithUpgraderBufferSize sets the sizes in bytes of the read buffer that each connection keeps (256 at
-// least), and of the pooled buffer that a connection borrows while it writes; the latter grows as far as the frames gathered for one write need it.
-// Neither limits the size of messages. Default 1024 and 1024. Both must be positive.
+// WithUpgraderBufferSize sets two sizes in bytes: that of the read buffer which each connection keeps (256 at least),
+// and that of the pooled buffer which a connection borrows while it writes. The latter grows as far as the frames
+// gathered for one write need it. Neither limits the size of messages.
+//
+// Default 1024 and 1024. Both must be positive.
 func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
 	if readSize <= 0 {
 		panic(fmt.Sprintf("wspulse: WithUpgraderBufferSize: readSize %d is not positive", readSize))
@@ -172,8 +211,12 @@ func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
 }
 
 // WithResumeWindow sets how long a session outlives its WebSocket. A peer that connects with the same connectionID
-// within d goes on with the same Connection, and gets what was queued meanwhile. Default 0: a session ends with its
-// WebSocket. Must not be negative.
+// within d goes on with the same Connection, and gets what was queued meanwhile. A window that passes while the
+// process stands still is given d more, and 5 s at the most: its peer may be there already, and wait for an answer.
+//
+// Danger: whoever connects with a connectionID gets what is queued for it. ConnectFunc must make sure whose it is.
+//
+// Default 0: a session ends with its WebSocket. Must not be negative.
 func WithResumeWindow(d time.Duration) ServerOption {
 	if d < 0 {
 		panic(fmt.Sprintf("wspulse: WithResumeWindow: %v is negative", d))
@@ -182,10 +225,10 @@ func WithResumeWindow(d time.Duration) ServerOption {
 }
 
 // WithCodec sets the codec of all frames. Messages of either type are given to Decode. Where FrameType is
-// [TextMessage], what Encode returns must be UTF-8 (RFC 6455, section 5.6): Send and Broadcast refuse a frame that is
+// [TextMessage], what Encode returns must be UTF-8 (RFC 6455, section 5.6). Send and Broadcast refuse a frame that is
 // not, with an error that names the codec, and queue nothing.
 //
-// Default [JSONCodec]. Must not be nil, and its FrameType must be [TextMessage] or [BinaryMessage].
+// Default [JSONCodec]. Must not be nil. Its FrameType must be [TextMessage] or [BinaryMessage].
 func WithCodec(codec Codec) ServerOption {
 	if codec == nil {
 		panic("wspulse: WithCodec: codec must not be nil")
@@ -197,14 +240,15 @@ func WithCodec(codec Codec) ServerOption {
 }
 
 // WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for
-// the life of a connection. Payloads are never logged, nor is what a request holds in its query and its headers, but
-// for its Origin and the headers of the handshake. Lines of one cause come once a second, and the next one says how
-// many were left out ("suppressed").
+// the life of a connection. Payloads are never logged. Of a request the log holds its Origin and the headers of the
+// handshake, but nothing else of its query and its headers. Lines of one cause come once a second, and the next one
+// says how many were left out ("suppressed").
 //
 // Nothing waits for a sink that is slow: up to 1,024 lines are queued for it. What does not fit is left out, and the
 // next line says how much that was ("wspulse: log lines lost"). NewServer and Server.Close wait for what they have
-// logged to be written, a second at the most. Danger: lines that are queued when the process ends without Server.Close
-// are lost.
+// logged to be written, a second at the most.
+//
+// Danger: lines that are queued when the process ends without Server.Close are lost.
 //
 // Default zap.NewNop(). Must not be nil.
 func WithLogger(logger *zap.Logger) ServerOption {
@@ -214,8 +258,9 @@ func WithLogger(logger *zap.Logger) ServerOption {
 	return func(c *serverConfig) { c.setLogger(logger) }
 }
 
-// WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too. Default [NoopCollector].
-// Must not be nil.
+// WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too.
+//
+// Default [NoopCollector]. Must not be nil.
 func WithMetrics(m MetricsCollector) ServerOption {
 	if m == nil {
 		panic("wspulse: WithMetrics: collector must not be nil")
@@ -230,8 +275,10 @@ func WithMetrics(m MetricsCollector) ServerOption {
 // such as [SameOrigin] or what [AllowOrigins] returns. The log says which origin came, and which one those two
 // expected.
 //
-// Danger: by default every origin is accepted, so that a page of any site can connect with its visitor's cookies; the
-// server warns of that when it starts. A server that authenticates by cookie must set it. Must not be nil.
+// Danger: by default every origin is accepted, so that a page of any site can connect with its visitor's cookies. A
+// server that authenticates by cookie must set it. One that does not is warned in the log when it starts.
+//
+// Default: every origin is accepted. Must not be nil.
 func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 	if fn == nil {
 		panic("wspulse: WithCheckOrigin: function must not be nil")
@@ -239,12 +286,17 @@ func WithCheckOrigin(fn func(*http.Request) bool) ServerOption {
 	return func(c *serverConfig) { c.checkOrigin = fn }
 }
 
-// WithCompression lets peers negotiate permessage-deflate (RFC 7692), without context takeover: each message is compressed
-// by itself, once for all members of a room. level is that of compress/flate, from 1 (fastest) to 9; messages of less than
-// threshold bytes go out as they are. WithMaxMessageSize bounds what a peer's message inflates to. Danger: it costs
-// CPU time, some 6 to 30 microseconds for each KiB of a message; and whoever sees the length of encrypted messages that
-// mix secrets with what an attacker chooses can guess the secrets. Default: off. level must be in [1, 9], threshold not
-// negative.
+// WithCompression lets peers negotiate permessage-deflate (RFC 7692), without context takeover: each message is
+// compressed by itself, once for all members of a room. level is that of compress/flate, from 1 (fastest) to 9.
+// Messages of less than threshold bytes go out as they are. WithMaxMessageSize bounds what a peer's message inflates
+// to.
+//
+// Danger: it costs CPU time, some 6 to 30 microseconds for each KiB of a message.
+//
+// Danger: whoever sees the length of encrypted messages that mix secrets with what an attacker chooses can guess the
+// secrets.
+//
+// Default: off. level must be in [1, 9]. threshold must not be negative.
 func WithCompression(level, threshold int) ServerOption {
 	if level < 1 || level > 9 {
 		panic(fmt.Sprintf("wspulse: WithCompression: level %d is not in [1, 9]", level))

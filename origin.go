@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// SameOrigin accepts a request whose Origin header names the scheme, the host and the port that the request came to. It is
-// for [WithCheckOrigin]: pages of other sites can then not connect with their visitors' cookies.
+// SameOrigin accepts a request whose Origin header names the scheme, the host and the port that the request came to. It
+// is for [WithCheckOrigin]: pages of other sites can then not connect with their visitors' cookies.
 //
-// Host and port are those of the Host header; the scheme is https where r.TLS is set, and http elsewhere. Behind a proxy that
-// terminates TLS or changes the Host header, that is not what the browser sees, and every page is refused: give
-// [AllowOrigins] the public origin there. Do the same for a server on a private network: an attacker's page whose host is
-// made to resolve to that server's address (DNS rebinding) names the same origin in both headers.
+// Host and port are those of the Host header; the scheme is https where r.TLS is set, and http elsewhere. Behind a
+// proxy that terminates TLS or changes the Host header, that is not what the browser sees, and every page is refused:
+// give [AllowOrigins] the public origin there. Do the same for a server on a private network: an attacker's page whose
+// host is made to resolve to that server's address (DNS rebinding) names the same origin in both headers.
 //
-// A request without an Origin header does not come from a browser, and is accepted. Any other program can leave the header
-// out, or forge it: this keeps pages out, and authenticates nobody.
+// A request without an Origin header does not come from a browser, and is accepted. Any other program can leave the
+// header out, or forge it: this keeps pages out, and authenticates nobody.
 func SameOrigin(r *http.Request) bool {
 	scheme := "http"
 	if r.TLS != nil {
@@ -41,13 +41,13 @@ func SameOrigin(r *http.Request) bool {
 //	https://*.example.com     every subdomain, however deep, but not example.com itself
 //	http://localhost:*        every port
 //
-// A subdomain pattern trusts whoever can put a page on any of the subdomains. Hosts compare without regard to case, IPv6
-// addresses ("http://[::1]:8080") by their value. A host that is not ASCII is to be written as browsers send it ("xn--…"). What
-// is no such origin is refused: "null", which sandboxed pages and local files send, a host that ends with a dot, an IPv6 zone,
-// two Origin headers.
+// A subdomain pattern trusts whoever can put a page on any of the subdomains. Hosts compare without regard to case,
+// IPv6 addresses ("http://[::1]:8080") by their value. A host that is not ASCII is to be written as browsers send it
+// ("xn--…"). What is no such origin is refused: "null", which sandboxed pages and local files send, a host that ends
+// with a dot, an IPv6 zone, two Origin headers.
 //
-// A request without an Origin header does not come from a browser, and is accepted. Any other program can leave the header
-// out, or forge it: this keeps pages out, and authenticates nobody.
+// A request without an Origin header does not come from a browser, and is accepted. Any other program can leave the
+// header out, or forge it: this keeps pages out, and authenticates nobody.
 //
 // AllowOrigins panics when there is no pattern, and on one that has not such a form, or the scheme ws or wss, since an
 // Origin names the page and not the WebSocket.
@@ -103,8 +103,8 @@ const (
 	digits  = "0123456789"
 )
 
-// parseOrigin takes apart what browsers write: a scheme, "://", a host, and a port unless it is the scheme's own (RFC 6454,
-// section 6.2). There is nothing else in it.
+// parseOrigin takes apart what browsers write: a scheme, "://", a host, and a port unless it is the scheme's own (RFC
+// 6454, section 6.2). There is nothing else in it.
 func parseOrigin(s string) (o origin, ok bool) {
 	scheme, host, _ := strings.Cut(s, "://")
 	if !consistsOf(scheme, letters+digits+"+-.") || !consistsOf(scheme[:1], letters) { // RFC 3986, section 3.1
@@ -128,7 +128,8 @@ func parseOrigin(s string) (o origin, ok bool) {
 	return o, ok
 }
 
-// canonicalHost returns a name or an IPv4 address in lower case, and an IPv6 address in brackets and in its shortest form.
+// canonicalHost returns a name or an IPv4 address in lower case, and an IPv6 address in brackets and in its shortest
+// form.
 func canonicalHost(s string) (host string, ok bool) {
 	if address, open := strings.CutPrefix(s, "["); open {
 		address, closed := strings.CutSuffix(address, "]")

@@ -9,8 +9,8 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// An outbox is what a session has to write, and whether somebody is writing it. The write pump of its link runs only while
-// there is something to do: whoever puts something in and is given a link starts that link's pump.
+// An outbox is what a session has to write, and whether somebody is writing it. The write pump of its link runs only
+// while there is something to do: whoever puts something in and is given a link starts that link's pump.
 type outbox struct {
 	bound *bound // set at construction, then read-only
 
@@ -81,8 +81,8 @@ func (o *outbox) offer(f *wire.Frame) (*link, error) {
 	return o.wake(), nil
 }
 
-// push queues frames at the cost of the oldest ones, and says how many were lost, and whether one of them to the bound in bytes.
-// The hub, which has not ended the session.
+// push queues frames at the cost of the oldest ones, and says how many were lost, and whether one of them to the bound
+// in bytes. The hub, which has not ended the session.
 func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes bool) {
 	o.mu.Lock()
 	defer o.unlock()
@@ -103,8 +103,8 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes boo
 	return o.wake(), lost, tooManyBytes
 }
 
-// replace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all the room
-// there is. It drops no more than f takes up: what was put back may be over the bound, and stays.
+// replace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all
+// the room there is. It drops no more than f takes up: what was put back may be over the bound, and stays.
 func (o *outbox) replace(f *wire.Frame) (lost int) {
 	switch {
 	case o.bound.bytes == 0:
@@ -212,8 +212,8 @@ func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	return len(b.Unsent()) > 0
 }
 
-// putBack returns frames that were taken but not written to the front of the queue. flying, if there is one, is waited for: it
-// has landed when it is put back or written.
+// putBack returns frames that were taken but not written to the front of the queue. flying, if there is one, is waited
+// for: it has landed when it is put back or written.
 func (o *outbox) putBack(frames []*wire.Frame, flying *wire.Frame) {
 	o.mu.Lock()
 	defer o.unlock()

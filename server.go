@@ -13,10 +13,12 @@ import (
 // take effect in the order in which it made them.
 type Server interface {
 	// ServeHTTP runs ConnectFunc and upgrades the request. Before ConnectFunc it answers 400 to a request that is no
-	// upgrade, 503 after Close, and 500 where the connection cannot be taken over from the ResponseWriter; then 401 to
-	// an error from ConnectFunc, 500 to a panic in it or in another function that looks at the request, 403 to a
-	// refused origin, and 503 or 429 with Retry-After to a request that is over a limit. The body of each names the
-	// cause, but for the 401's, and so does the log, once a second for each cause.
+	// upgrade, and 503 after Close or when the context of the request is done. Then it answers 401 to an error from
+	// ConnectFunc, 500 to a panic in it or in another function that looks at the request, and 403 to a refused origin.
+	// Then come 500 where the connection cannot be taken over from the ResponseWriter, and 503 or 429 with Retry-After
+	// for a request that is over a limit.
+	//
+	// The body of each names the cause, but for the 401's. So does the log, once a second for each cause.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:
@@ -41,10 +43,12 @@ type Server interface {
 	// nil, for an unknown room.
 	GetConnections(roomID string) []Connection
 
-	// Close ends all sessions: what is queued is written within writeWait, then a close frame (1001). It returns when
-	// every socket is closed, but does not wait for callbacks: OnDisconnect may still run. What has been logged is written by
-	// then, unless that takes longer than a second. It may be called many times,
-	// and from callbacks; each call waits.
+	// Close ends all sessions: what is queued is written, then a close frame (1001), and the peer is given time to
+	// close, all within writeWait. It returns when every socket is closed: at once where peers are done, after writeWait
+	// where one never reads. What has been logged is written by then, unless that takes longer than a second.
+	//
+	// It does not wait for callbacks: OnDisconnect may still run. It may be called many times, and from callbacks. Each
+	// call waits.
 	Close()
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// A session is what a Connection is: identity, the queue to the peer, and the order of callbacks. It has a link while it
-// is connected, a place in the hub's line while it is suspended, and a closed done when it has ended.
+// A session is what a Connection is: identity, the queue to the peer, and the order of callbacks. It has a link while
+// it is connected, a place in the hub's line while it is suspended, and a closed done when it has ended.
 type session struct {
 	// Set at construction, then read-only.
 	hub  *hub
@@ -132,8 +132,8 @@ func (s *session) putBack(messages []*wire.Frame, flying *wire.Frame) {
 	s.hub.overBudget()
 }
 
-// push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to be
-// started. Hub.
+// push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to
+// be started. Hub.
 func (s *session) push(frames []*wire.Frame) *link {
 	l, lost, tooManyBytes := s.outbox.push(frames)
 	if tooManyBytes {

@@ -12,12 +12,12 @@ const (
 	BinaryMessage = core.BinaryMessage
 )
 
-// JSONCodec is the default [Codec]: one text message {"id":…,"event":…,"payload":…} for each frame, the payload being any
-// JSON value.
+// JSONCodec is the default [Codec]: one text message {"id":…,"event":…,"payload":…} for each frame, the payload
+// being any JSON value.
 //
-// A server whose codec it is carries the payload byte for byte, refuses to send one that is not valid UTF-8, and takes a
-// bare null for malformed. Encode, when you call it yourself, takes the white space out of the payload and escapes <, >
-// and & in it, and does not look at the UTF-8; Decode takes a bare null for a frame without anything.
+// A server whose codec it is carries the payload byte for byte, refuses to send one that is not valid UTF-8, and takes
+// a bare null for malformed. Encode, when you call it yourself, takes the white space out of the payload and escapes <,
+// > and & in it, and does not look at the UTF-8; Decode takes a bare null for a frame without anything.
 var JSONCodec = core.JSONCodec
 
 // Codec turns frames into WebSocket messages and back. Its methods are called from many goroutines at once.
@@ -28,12 +28,11 @@ type Codec = core.Codec
 type Frame = core.Frame
 
 // ConnectFunc decides, for each upgrade request, whether the peer may connect, which room it joins and under which
-// connectionID it is known. It runs on the goroutine that net/http serves the request on, before the upgrade, so that it
-// may block and may read cookies and headers.
+// connectionID it is known. It runs on the goroutine that net/http serves the request on, before the upgrade, so that
+// it may block and may read cookies and headers.
 //
-// It is not asked about requests that cannot become a session anyway: those that are no upgrade, those that come to a
-// server that is closed, and those whose connection some middleware keeps. So it may take a ticket that is good for one
-// time.
+// It is not asked about requests that cannot become a session anyway: those that are no upgrade, and those that come
+// to a server that is closed. So it may take a ticket that is good for one time.
 //
 // An error refuses the peer with 401 and the body "unauthorized". Its text is for the log, as a Warn: keep credentials
 // out of it. A panic answers 500 and is logged. A request whose context is done by then becomes no session, whatever is

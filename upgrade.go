@@ -75,8 +75,8 @@ func left(r *http.Request, socket *wire.Socket) error {
 	return nil
 }
 
-// A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the request's
-// first line or of a cookie, and would keep all of that for as long as the session lasts.
+// A request is who asks to come in. Its strings are copies: those that connect returns are mostly parts of the
+// request's first line or of a cookie, and would keep all of that for as long as the session lasts.
 type request struct {
 	roomID, connectionID string
 	key                  string // of WithConnectionLimit

@@ -5,11 +5,12 @@ import (
 	"time"
 )
 
-// watchPeriod is how often a watch looks: a callback that is seen twice has lasted that long, and less than twice as long.
+// watchPeriod is how often a watch looks: a callback that is seen twice has lasted that long, and less than twice as
+// long.
 const watchPeriod = 10 * time.Millisecond
 
-// A watch finds the callbacks that take long, and lets reading pass on from the goroutines that run them. Its own goroutine
-// runs only while there are callbacks.
+// A watch finds the callbacks that take long, and lets reading pass on from the goroutines that run them. Its own
+// goroutine runs only while there are callbacks.
 type watch struct {
 	quit <-chan struct{} // closed when the server has ended; set at construction
 
@@ -61,8 +62,8 @@ func (w *watch) run() {
 	}
 }
 
-// look lets reading pass on if a link is in the callback in which it was seen the last time. It says whether the link stays
-// under watch: not where nothing has happened since then.
+// look lets reading pass on if a link is in the callback in which it was seen the last time. It says whether the link
+// stays under watch: not where nothing has happened since then.
 func (w *watch) look(l *link) bool {
 	state := l.in.state.Load()
 	if state != l.seenState {

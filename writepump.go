@@ -9,8 +9,8 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the link
-// has ended, it sees to it that the link departs and the socket is closed.
+// writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the
+// link has ended, it sees to it that the link departs and the socket is closed.
 func (l *link) writePump(c *convoy) {
 	if over := l.work(c); !over {
 		return
@@ -55,9 +55,9 @@ func (l *link) work(c *convoy) (over bool) {
 
 func (l *link) newBatch() *wire.Batch { return l.hub.batches.Get(l.deflate, !l.socket.Eager()) }
 
-// writeNow writes as much of a batch as the socket takes at once, and empties it. What it does not take goes back to the queue,
-// but for a rest that nothing else may come before; message is the one of which it is the end, if it is one. A socket that can't
-// say what it takes at once is waited for.
+// writeNow writes as much of a batch as the socket takes at once, and empties it. What it does not take goes back to
+// the queue, but for a rest that nothing else may come before; message is the one of which it is the end, if it is one.
+// A socket that can't say what it takes at once is waited for.
 func (l *link) writeNow(batch *wire.Batch) (rest []byte, message *wire.Frame, err error) {
 	for p := batch.Next(); len(p) > 0 && rest == nil && err == nil; p = batch.Next() {
 		var n int
@@ -105,8 +105,8 @@ func (l *link) sent(messages []*wire.Frame) {
 	}
 }
 
-// hangUp departs when reading has ended, and answers a peer that is there to read it. One that has closed by itself has read what
-// it wants; any other may still be sending.
+// hangUp departs when reading has ended, and answers a peer that is there to read it. One that has closed by itself has
+// read what it wants; any other may still be sending.
 func (l *link) hangUp() {
 	l.depart(l.readErr)
 	switch {
@@ -125,7 +125,8 @@ func (l *link) peerClosed() bool {
 	return l.readErr == nil || errors.As(l.readErr, &closed)
 }
 
-// writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that likes.
+// writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that
+// likes.
 func (l *link) writeFailed(err error) {
 	if l.readEndsToo(err) {
 		l.hangUp()
@@ -165,8 +166,9 @@ func (l *link) readEndsToo(err error) bool {
 	return false
 }
 
-// finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, and time for the
-// peer to read both. Messages that it flushes count as sent when the peer's TCP has taken them, where that is known.
+// finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, and time
+// for the peer to read both. Messages that it flushes count as sent when the peer's TCP has taken them, where that is
+// known.
 func (l *link) finish(batch *wire.Batch) {
 	s := l.session
 	flushed, behind, err := l.flush(batch)
@@ -185,8 +187,8 @@ func (l *link) finish(batch *wire.Batch) {
 	l.socket.Reset() // it gets nothing more of what has been counted as lost
 }
 
-// flush writes what is queued, if the ending says so, and the close frame. It returns the messages that it has written whole, and
-// how many bytes it has written behind them.
+// flush writes what is queued, if the ending says so, and the close frame. It returns the messages that it has written
+// whole, and how many bytes it has written behind them.
 func (l *link) flush(batch *wire.Batch) (flushed []*wire.Frame, behind int, err error) {
 	s := l.session
 	for err == nil && s.ending.flush && s.outbox.flush(batch) {
@@ -216,9 +218,10 @@ func (l *link) writeWhole(batch *wire.Batch) error {
 	return nil
 }
 
-// awaitPeer gives the peer time to end: what it sends meanwhile is read, or else it would read a reset instead of what was written
-// last. Somebody reads, whether or not a callback runs. The outbound half is ended as soon as the peer is silent: before that, a
-// proxy would take it for the end of both halves, and cut a peer that still sends. It says whether the peer has ended.
+// awaitPeer gives the peer time to end: what it sends meanwhile is read, or else it would read a reset instead of what
+// was written last. Somebody reads, whether or not a callback runs. The outbound half is ended as soon as the peer is
+// silent: before that, a proxy would take it for the end of both halves, and cut a peer that still sends. It says
+// whether the peer has ended.
 func (l *link) awaitPeer(until time.Time) (ended bool) {
 	l.passReadingOn()
 	for reads, silent := l.reads.Load(), false; !silent; {
@@ -245,7 +248,8 @@ func (l *link) readEndsBy(a, b time.Time) bool {
 	}
 }
 
-// peerEnded says whether the peer has ended, or ends until then, once readDone is closed. What ended reading may have been its fault.
+// peerEnded says whether the peer has ended, or ends until then, once readDone is closed. What ended reading may have
+// been its fault.
 func (l *link) peerEnded(until time.Time) bool {
 	if l.closeFrame == nil || l.peerClosed() {
 		return true
@@ -253,8 +257,8 @@ func (l *link) peerEnded(until time.Time) bool {
 	return l.socket.Drain(until)
 }
 
-// lost returns how many of the messages that were flushed, with so many bytes written behind them, the peer's TCP has not taken.
-// That is known where nothing older waits in the kernel, and no layer adds bytes of its own.
+// lost returns how many of the messages that were flushed, with so many bytes written behind them, the peer's TCP has
+// not taken. That is known where nothing older waits in the kernel, and no layer adds bytes of its own.
 func (l *link) lost(flushed []*wire.Frame, behind int) (n int, exact bool) {
 	pending, known := l.socket.Pending()
 	if !known || !l.socket.Eager() {

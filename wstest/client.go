@@ -111,7 +111,8 @@ func (c *Client) Received() []wspulse.Frame {
 	return frames
 }
 
-// Receive returns the next frame, and fails the test when there is none within ten seconds or before the connection ends.
+// Receive returns the next frame, and fails the test when there is none within ten seconds or before the connection
+// ends.
 func (c *Client) Receive() wspulse.Frame {
 	c.t.Helper()
 	f, err := c.receive()
@@ -163,8 +164,8 @@ func (c *Client) pop() (f wspulse.Frame, ok bool) {
 	return f, true
 }
 
-// ExpectClose waits for the end of the connection, for ten seconds at most, and fails the test unless that was by a close
-// frame with this code and reason. Frames that come before it are there for Receive.
+// ExpectClose waits for the end of the connection, for ten seconds at most, and fails the test unless that was by a
+// close frame with this code and reason. Frames that come before it are there for Receive.
 func (c *Client) ExpectClose(code int, reason string) {
 	c.t.Helper()
 	deadline := time.Now().Add(patience)
@@ -200,12 +201,12 @@ func (c *Client) await(deadline time.Time) error {
 	return nil
 }
 
-// Done returns a channel that is closed when reading has ended: by a close frame, by the network, by Drop, or by a message
-// that the codec cannot decode. Nothing is noticed while the client is idle.
+// Done returns a channel that is closed when reading has ended: by a close frame, by the network, by Drop, or by a
+// message that the codec cannot decode. Nothing is noticed while the client is idle.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns nil until Done is closed, and then why reading has ended: a *websocket.CloseError with the code and the reason
-// of the server's close frame, or with 1006 when the stream ended without one; or another error.
+// Err returns nil until Done is closed, and then why reading has ended: a *websocket.CloseError with the code and the
+// reason of the server's close frame, or with 1006 when the stream ended without one; or another error.
 func (c *Client) Err() error {
 	if !c.ended() {
 		return nil

@@ -1,7 +1,8 @@
-// Package wstest is for the tests of programs that use wspulse: a server on a network in memory, a client, faults in the
-// network between the two, and a collector of metrics that counts.
+// Package wstest is for the tests of programs that use wspulse: a server on a network in memory, a client, faults in
+// the network between the two, and a collector of metrics that counts.
 //
-// It works inside a [testing/synctest] bubble, where time is free and durations can be compared with ==, and outside one:
+// It works inside a [testing/synctest] bubble, where time is free and durations can be compared with ==, and outside
+// one:
 //
 //	synctest.Test(t, func(t *testing.T) {
 //		sessions := wspulse.NewServer(connect, wspulse.WithResumeWindow(time.Minute))
@@ -16,11 +17,11 @@
 //		server.Dial("/?room=lobby&id=alice").Expect("news")
 //	})
 //
-// [Faults] are set for each direction, when a client dials or at any time later: latency, a slow line, a small window, a
-// black hole, a cut or a reset after so many bytes. [Wrap] puts the same faults between a program and a real socket.
+// [Faults] are set for each direction, when a client dials or at any time later: latency, a slow line, a small window,
+// a black hole, a cut or a reset after so many bytes. [Wrap] puts the same faults between a program and a real socket.
 //
-// What belongs to a bubble (a Server, a Listener, a Conn) has to be made in it. Whatever waits here waits for ten seconds
-// at most; then the test fails.
+// What belongs to a bubble (a Server, a Listener, a Conn) has to be made in it. Whatever waits here waits for ten
+// seconds at most; then the test fails.
 package wstest
 
 import "time"

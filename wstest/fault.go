@@ -18,14 +18,14 @@ type Faults struct {
 	// with little room has a small one. [Unbuffered] makes Write wait until all that it wrote has been read.
 	Window int
 
-	// BlackHole swallows everything, the end of the stream too. Write succeeds until the window is full, Read gets nothing,
-	// and each waits for its deadline. What was swallowed arrives when the fault is taken away. In one direction only it is
-	// a one-way loss.
+	// BlackHole swallows everything, the end of the stream too. Write succeeds until the window is full, Read gets
+	// nothing, and each waits for its deadline. What was swallowed arrives when the fault is taken away. In one
+	// direction only it is a one-way loss.
 	BlackHole bool
 
-	// CutAfter closes the whole connection after so many more bytes of this direction, counted from when the faults are set.
-	// The write that reaches beyond is cut short. Both ends read what was written before, then io.EOF; their writes fail
-	// with EPIPE. 0 means never.
+	// CutAfter closes the whole connection after so many more bytes of this direction, counted from when the faults are
+	// set. The write that reaches beyond is cut short. Both ends read what was written before, then io.EOF; their
+	// writes fail with EPIPE. 0 means never.
 	CutAfter int64
 
 	// ResetAfter is CutAfter with ECONNRESET in the place of io.EOF and of EPIPE.

@@ -167,7 +167,9 @@ func TestFaults_Throttle(t *testing.T) {
 func TestFaults_ThrottleChanges(t *testing.T) {
 	onLine(t, wstest.Faults{Throttle: wstest.Rate{Bytes: 1, Every: time.Hour}}, func(l *line) {
 		l.write("abcdef")
-		time.AfterFunc(time.Minute, func() { l.near.Downstream(wstest.Faults{Throttle: wstest.Rate{Bytes: 2, Every: time.Hour}}) })
+		time.AfterFunc(time.Minute, func() {
+			l.near.Downstream(wstest.Faults{Throttle: wstest.Rate{Bytes: 2, Every: time.Hour}})
+		})
 		time.AfterFunc(2*time.Minute, func() { l.near.Downstream(wstest.Faults{}) })
 		l.expect("0s:a 1m0s:bc 2m0s:def")
 	})
@@ -373,7 +375,9 @@ func TestFaults_ResetAfterHalfClose(t *testing.T) {
 }
 
 func TestReset_WakesBothEnds(t *testing.T) {
-	for name, faults := range map[string]wstest.Faults{"plain": {}, "in a black hole": {BlackHole: true}, "slow": {Latency: time.Hour}} {
+	for name, faults := range map[string]wstest.Faults{
+		"plain": {}, "in a black hole": {BlackHole: true}, "slow": {Latency: time.Hour},
+	} {
 		direct(t, faults, func(l *line) {
 			l.near.Upstream(faults)
 			l.write("lost")

@@ -30,8 +30,8 @@ func Listen() *Listener {
 
 var listenAddr = netip.MustParseAddrPort("192.0.2.1:80")
 
-// Dial connects from an address of its own, and waits until that is accepted. The faults are those of what is written to
-// the returned Conn (up) and of what is read from it (down). The error after Close is ECONNREFUSED.
+// Dial connects from an address of its own, and waits until that is accepted. The faults are those of what is written
+// to the returned Conn (up) and of what is read from it (down). The error after Close is ECONNREFUSED.
 func (l *Listener) Dial(up, down Faults) (*Conn, error) {
 	return l.dial(context.Background(), l.nextAddr(), up, down)
 }
@@ -88,9 +88,9 @@ func (l *Listener) Close() error {
 // Addr returns a *net.TCPAddr.
 func (l *Listener) Addr() net.Addr { return net.TCPAddrFromAddrPort(listenAddr) }
 
-// A Conn is one end of a connection in memory, or of a socket behind [Wrap]. It behaves as a *net.TCPConn does (deadlines,
-// CloseWrite, errors and what they wrap) with the [Faults] of each direction between its ends; only, closing it never
-// resets, whether or not something is left unread. All methods may be called from any goroutine.
+// A Conn is one end of a connection in memory, or of a socket behind [Wrap]. It behaves as a *net.TCPConn does
+// (deadlines, CloseWrite, errors and what they wrap) with the [Faults] of each direction between its ends; only,
+// closing it never resets, whether or not something is left unread. All methods may be called from any goroutine.
 type Conn struct {
 	// Set at construction, then read-only.
 	link          *link
@@ -117,12 +117,12 @@ func (c *Conn) Upstream(f Faults) { c.link.set(&c.link.up, f) }
 // Downstream sets the faults of what the end that dialled reads. It may be called at either end, at any time.
 func (c *Conn) Downstream(f Faults) { c.link.set(&c.link.down, f) }
 
-// Reset breaks the connection at once, whatever its faults: at both ends, reads and writes fail with ECONNRESET, and what
-// has not been read is lost.
+// Reset breaks the connection at once, whatever its faults: at both ends, reads and writes fail with ECONNRESET, and
+// what has not been read is lost.
 func (c *Conn) Reset() { c.link.fail() }
 
-// Read reads what has come through, and waits for it until the read deadline. Errors: io.EOF; otherwise a *net.OpError with
-// net.ErrClosed, os.ErrDeadlineExceeded or ECONNRESET.
+// Read reads what has come through, and waits for it until the read deadline. Errors: io.EOF; otherwise a *net.OpError
+// with net.ErrClosed, os.ErrDeadlineExceeded or ECONNRESET.
 func (c *Conn) Read(b []byte) (n int, err error) {
 	l := c.link
 	l.mu.Lock()
@@ -146,8 +146,8 @@ func (c *Conn) Read(b []byte) (n int, err error) {
 	}
 }
 
-// Write writes b, and waits until there is room in the window for what has not been read of it. After an error, n bytes of
-// b are on their way or have been read. Errors: a *net.OpError with net.ErrClosed, os.ErrDeadlineExceeded, EPIPE or
+// Write writes b, and waits until there is room in the window for what has not been read of it. After an error, n bytes
+// of b are on their way or have been read. Errors: a *net.OpError with net.ErrClosed, os.ErrDeadlineExceeded, EPIPE or
 // ECONNRESET.
 func (c *Conn) Write(b []byte) (n int, err error) {
 	l, s := c.link, c.out
@@ -232,8 +232,8 @@ func (c *Conn) wrap(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Close ends the reading and the writing. What has been written still arrives, and then the end of the stream; the writes
-// of the other end fail with EPIPE once it can know. A second call returns net.ErrClosed.
+// Close ends the reading and the writing. What has been written still arrives, and then the end of the stream; the
+// writes of the other end fail with EPIPE once it can know. A second call returns net.ErrClosed.
 func (c *Conn) Close() error {
 	if !c.close() {
 		return c.wrap("close", net.ErrClosed)

@@ -17,7 +17,8 @@ import (
 // slack bounds what takes no time, and is reached only by a failure.
 const slack = 20 * time.Second
 
-// networks are the kinds of connection that have to behave alike. The real thing is among them, to show what that means.
+// networks are the kinds of connection that have to behave alike. The real thing is among them, to show what that
+// means.
 var networks = map[string]func(t *testing.T) (near, far net.Conn){
 	"memory":     func(t *testing.T) (near, far net.Conn) { return memory(t, wstest.Faults{}) },
 	"unbuffered": func(t *testing.T) (near, far net.Conn) { return memory(t, unbuffered) },
@@ -285,7 +286,8 @@ func TestConn_ErrorsSayWhere(t *testing.T) {
 	near, far := memory(t, wstest.Faults{})
 	far.Close()
 	_, err := near.Write([]byte("x"))
-	if want := "write tcp " + near.LocalAddr().String() + "->192.0.2.1:80: write: broken pipe"; err == nil || err.Error() != want {
+	want := "write tcp " + near.LocalAddr().String() + "->192.0.2.1:80: write: broken pipe"
+	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

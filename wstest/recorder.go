@@ -25,9 +25,9 @@ type Totals struct {
 	ReceivedBytes, BroadcastBytes, SentBytes int64
 }
 
-// A Recorder is a wspulse.MetricsCollector and a wspulse.LimitCollector that counts. Its zero value is ready, and all methods
-// may be called from any goroutine. Embed it in a collector that does more. It keeps a Totals for every room and
-// connectionID that it has seen.
+// A Recorder is a wspulse.MetricsCollector and a wspulse.LimitCollector that counts. Its zero value is ready, and all
+// methods may be called from any goroutine. Embed it in a collector that does more. It keeps a Totals for every room
+// and connectionID that it has seen.
 type Recorder struct {
 	wspulse.NoopCollector
 
@@ -77,9 +77,9 @@ func (r *Recorder) Limit(limit wspulse.Limit) int {
 	return r.limits[limit]
 }
 
-// ExpectConserved fails the test unless every frame that was accepted has been sent or dropped. sends is how often Send, of
-// the Server or of a Connection, has returned nil or wspulse.ErrSendBufferFull; broadcasts are counted by their hook. It
-// holds when nothing is queued: after Server.Close, for example.
+// ExpectConserved fails the test unless every frame that was accepted has been sent or dropped. sends is how often
+// Send, of the Server or of a Connection, has returned nil or wspulse.ErrSendBufferFull; broadcasts are counted by
+// their hook. It holds when nothing is queued: after Server.Close, for example.
 func (r *Recorder) ExpectConserved(t testing.TB, sends int) {
 	t.Helper()
 	all := r.Totals()

@@ -36,8 +36,8 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 		LimitReached: 20, ReceivedBytes: 30, BroadcastBytes: 50, SentBytes: 70}
 	room := all
 	room.LimitReached = 10
-	alice := wstest.Totals{ConnectionOpened: 10, ConnectionClosed: 10, ResumeAttempt: 10, MessageSent: 10, FrameDropped: 10,
-		PongTimeout: 10, LimitReached: 10, SentBytes: 70}
+	alice := wstest.Totals{ConnectionOpened: 10, ConnectionClosed: 10, ResumeAttempt: 10, MessageSent: 10,
+		FrameDropped: 10, PongTimeout: 10, LimitReached: 10, SentBytes: 70}
 	for name, tc := range map[string]struct{ got, want wstest.Totals }{
 		"Totals":        {r.Totals(), all},
 		"Room":          {r.Room("r"), room},
@@ -52,7 +52,8 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 	if r.Closed(wspulse.DisconnectKick) != 10 || r.Closed(wspulse.DisconnectNormal) != 0 {
 		t.Error("wrong reasons")
 	}
-	if r.Limit(wspulse.LimitMalformed) != 10 || r.Limit(wspulse.LimitMaxConnections) != 10 || r.Limit(wspulse.LimitMessageRate) != 0 {
+	if r.Limit(wspulse.LimitMalformed) != 10 || r.Limit(wspulse.LimitMaxConnections) != 10 ||
+		r.Limit(wspulse.LimitMessageRate) != 0 {
 		t.Error("wrong limits")
 	}
 }
@@ -64,7 +65,8 @@ func TestRecorder_Expectations(t *testing.T) {
 	r.MessageSent("r", "alice", 1)
 	r.FrameDropped("r", "bob")
 	r.ExpectConserved(v, 0)
-	if want := "wstest: 3 frames accepted (0 by Send, 3 by Broadcast), but 1 sent and 1 dropped, in all 2"; v.text != want {
+	const want = "wstest: 3 frames accepted (0 by Send, 3 by Broadcast), but 1 sent and 1 dropped, in all 2"
+	if v.text != want {
 		t.Errorf("%q, want %q", v.text, want)
 	}
 	r.MessageSent("r", "alice", 1)

@@ -15,8 +15,8 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-// A Server is an http.Server on a network in memory. Its methods may be called from any goroutine, except for Dial, which
-// may fail the test and so belongs to the test's own.
+// A Server is an http.Server on a network in memory. Its methods may be called from any goroutine, except for Dial,
+// which may fail the test and so belongs to the test's own.
 type Server struct {
 	// Listener is what the http.Server accepts from. Its DialContext serves clients that are not WebSockets.
 	Listener *Listener
@@ -125,8 +125,8 @@ func WithDownstream(f Faults) DialOption {
 	return func(c *dialConfig) { c.down = f }
 }
 
-// WithLocalAddr sets the address that the server sees, such as "203.0.113.7:5000". It panics when that is not an IP address
-// with a port. Default a port of 192.0.2.2, another one for each client.
+// WithLocalAddr sets the address that the server sees, such as "203.0.113.7:5000". It panics when that is not an IP
+// address with a port. Default a port of 192.0.2.2, another one for each client.
 func WithLocalAddr(addr string) DialOption {
 	local := netip.MustParseAddrPort(addr)
 	return func(c *dialConfig) { c.local = local }
@@ -138,8 +138,8 @@ func WithDialer(change func(*websocket.Dialer)) DialOption {
 	return func(c *dialConfig) { change(&c.Dialer) }
 }
 
-// WithIdle makes a client that reads only while the test is in Receive, Expect or ExpectClose, or after StartReading. As
-// long as it does not read it answers neither pings nor a close. Default: it reads all the time.
+// WithIdle makes a client that reads only while the test is in Receive, Expect or ExpectClose, or after StartReading.
+// As long as it does not read it answers neither pings nor a close. Default: it reads all the time.
 func WithIdle() DialOption {
 	return func(c *dialConfig) { c.idle = true }
 }
@@ -157,8 +157,8 @@ func (s *Server) Dial(target string, options ...DialOption) *Client {
 	return c
 }
 
-// TryDial is Dial for upgrades that may be refused: it returns the server's answer, and an error when that is not 101. The
-// response is nil when there was none. Its body needs no closing, and ends after 1024 bytes.
+// TryDial is Dial for upgrades that may be refused: it returns the server's answer, and an error when that is not 101.
+// The response is nil when there was none. Its body needs no closing, and ends after 1024 bytes.
 func (s *Server) TryDial(target string, options ...DialOption) (*Client, *http.Response, error) {
 	config := &dialConfig{codec: wspulse.JSONCodec, local: s.Listener.nextAddr()}
 	config.HandshakeTimeout = patience

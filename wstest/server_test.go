@@ -155,7 +155,8 @@ func TestDial_Options(t *testing.T) {
 			return "r", "", nil
 		}))
 		server.Dial("/path?a=b", wstest.WithHeader(http.Header{"Origin": {"https://example.org"}}),
-			wstest.WithLocalAddr("[2001:db8::1]:5000"), wstest.WithDialer(func(d *websocket.Dialer) { d.Subprotocols = []string{"chat"} }))
+			wstest.WithLocalAddr("[2001:db8::1]:5000"),
+			wstest.WithDialer(func(d *websocket.Dialer) { d.Subprotocols = []string{"chat"} }))
 		if seen.URL.String() != "/path?a=b" || seen.Header.Get("Origin") != "https://example.org" ||
 			seen.RemoteAddr != "[2001:db8::1]:5000" || seen.Header.Get("Sec-WebSocket-Protocol") != "chat" {
 			t.Errorf("%+v", seen)

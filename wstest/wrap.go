@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Wrap puts faults between a program and a connection that it has dialled, to a real server say: up are those of what is
-// written to the returned Conn, down those of what is read from it. The window comes on top of what the connection buffers
-// itself. A reset is passed on as one where conn is a *net.TCPConn, and as a close where it is not.
+// Wrap puts faults between a program and a connection that it has dialled, to a real server say: up are those of what
+// is written to the returned Conn, down those of what is read from it. The window comes on top of what the connection
+// buffers itself. A reset is passed on as one where conn is a *net.TCPConn, and as a close where it is not.
 //
 // The caller closes the returned Conn, which closes conn within ten seconds: what has been written goes out first. That
 // much goes through a black hole too, so a peer that is to vanish without a word must not be closed.

@@ -41,12 +41,14 @@ func TestWrap_CutAndReset(t *testing.T) {
 		act      func(near *wstest.Conn)
 		ends     []string // what far gets after "hello"
 	}{
-		"up cut":     {up: wstest.Faults{CutAfter: 5}, ends: []string{"<nil>"}},
-		"up reset":   {up: wstest.Faults{ResetAfter: 5}, ends: []string{"ECONNRESET"}},
-		"down cut":   {act: func(near *wstest.Conn) { near.Downstream(wstest.Faults{CutAfter: 1}) }, ends: []string{"<nil>", "ECONNRESET"}},
-		"down reset": {act: func(near *wstest.Conn) { near.Downstream(wstest.Faults{ResetAfter: 1}) }, ends: []string{"ECONNRESET"}},
-		"reset now":  {act: func(near *wstest.Conn) { near.Reset() }, ends: []string{"ECONNRESET"}},
-		"closed":     {act: func(near *wstest.Conn) { near.Close() }, ends: []string{"<nil>", "ECONNRESET"}},
+		"up cut":   {up: wstest.Faults{CutAfter: 5}, ends: []string{"<nil>"}},
+		"up reset": {up: wstest.Faults{ResetAfter: 5}, ends: []string{"ECONNRESET"}},
+		"down cut": {act: func(near *wstest.Conn) { near.Downstream(wstest.Faults{CutAfter: 1}) },
+			ends: []string{"<nil>", "ECONNRESET"}},
+		"down reset": {act: func(near *wstest.Conn) { near.Downstream(wstest.Faults{ResetAfter: 1}) },
+			ends: []string{"ECONNRESET"}},
+		"reset now": {act: func(near *wstest.Conn) { near.Reset() }, ends: []string{"ECONNRESET"}},
+		"closed":    {act: func(near *wstest.Conn) { near.Close() }, ends: []string{"<nil>", "ECONNRESET"}},
 		"closed in a black hole": {act: func(near *wstest.Conn) {
 			near.Upstream(wstest.Faults{BlackHole: true})
 			near.Downstream(wstest.Faults{BlackHole: true})

@@ -37,7 +37,8 @@ func (Codec) FrameType() int { return wspulse.BinaryMessage }
 // Encode implements wspulse.Codec. It fails when a field is longer than 1 MiB.
 func (Codec) Encode(f wspulse.Frame) ([]byte, error) {
 	if len(f.ID) > maxField || len(f.Event) > maxField || len(f.Payload) > maxField {
-		return nil, fmt.Errorf("binary codec: a field of %d bytes: %w", max(len(f.ID), len(f.Event), len(f.Payload)), errTooLong)
+		longest := max(len(f.ID), len(f.Event), len(f.Payload))
+		return nil, fmt.Errorf("binary codec: a field of %d bytes: %w", longest, errTooLong)
 	}
 	data := make([]byte, 0, 3*binary.MaxVarintLen32+len(f.ID)+len(f.Event)+len(f.Payload))
 	data = append(binary.AppendUvarint(data, uint64(len(f.ID))), f.ID...)

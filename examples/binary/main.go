@@ -1,5 +1,5 @@
-// Binary speaks a format of its own instead of JSON (see Codec), and answers each frame with the checksum of its payload.
-// Run it, and talk to it from the console of a browser:
+// Binary speaks a format of its own instead of JSON (see Codec), and answers each frame with the checksum of its
+// payload. Run it, and talk to it from the console of a browser:
 //
 //	go run ./examples/binary
 //
@@ -47,7 +47,8 @@ func reply(f wspulse.Frame) wspulse.Frame {
 	if f.Event != "crc32" {
 		return wspulse.Frame{ID: f.ID, Event: "error", Payload: []byte("no such event")}
 	}
-	return wspulse.Frame{ID: f.ID, Event: f.Event, Payload: binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(f.Payload))}
+	sum := binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE(f.Payload))
+	return wspulse.Frame{ID: f.ID, Event: f.Event, Payload: sum}
 }
 
 func main() {

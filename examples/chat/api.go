@@ -75,12 +75,13 @@ func writeError(w http.ResponseWriter, err error) {
 
 // readJSON reads a body that is one JSON object with the fields of v, and nothing else.
 func readJSON(r *http.Request, v any) error {
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || mediaType != "application/json" {
 		return &problem{http.StatusUnsupportedMediaType, "the Content-Type must be application/json"}
 	}
 	decoder := json.NewDecoder(r.Body)
 	decoder.DisallowUnknownFields()
-	err := decoder.Decode(v)
+	err = decoder.Decode(v)
 	if err == nil {
 		if _, err = decoder.Token(); errors.Is(err, io.EOF) {
 			return nil
@@ -89,7 +90,8 @@ func readJSON(r *http.Request, v any) error {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok && tooLarge != nil {
 		return &problem{http.StatusRequestEntityTooLarge, "the body is larger than 16 KiB"}
 	}
-	return &problem{http.StatusBadRequest, "the body must be one JSON object with the fields that are asked for, and no others"}
+	return &problem{http.StatusBadRequest,
+		"the body must be one JSON object with the fields that are asked for, and no others"}
 }
 
 // readText reads a body {"text": "..."}.

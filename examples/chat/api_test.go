@@ -61,7 +61,8 @@ func TestAPI_Errors(t *testing.T) {
 		{"POST", "/rooms/lobby/announce", `{"text":"hi"} {}`, nil, 400, "one JSON object"},
 		{"POST", "/rooms/lobby/announce", `{"txt":"hi"}`, nil, 400, "no others"},
 		{"POST", "/rooms/lobby/announce", `{"text":"  "}`, nil, 400, "the text is empty"},
-		{"POST", "/rooms/lobby/announce", `{"text":"` + strings.Repeat("x", 1001) + `"}`, nil, 400, "more than 1000 characters"},
+		{"POST", "/rooms/lobby/announce", `{"text":"` + strings.Repeat("x", 1001) + `"}`, nil, 400,
+			"more than 1000 characters"},
 		{"POST", "/rooms/lobby/announce", long, nil, 413, "larger than 16 KiB"},
 		{"POST", "/rooms/lobby/announce", `{"text":"hi"}`, []string{"Content-Type", "text/plain"}, 415, "application/json"},
 		{"POST", "/rooms/lobby/announce", `{"text":"hi"}`, []string{"Origin", "http://evil.example"}, 403, "other sites"},
@@ -75,8 +76,10 @@ func TestAPI_Errors(t *testing.T) {
 		{"GET", "//nothing", "", nil, 404, "nothing here"},
 		{"GET", "/a/../b", "", nil, 404, "nothing here"},
 		{"GET", "/a/../stats", "", nil, 307, ""},
-		{"POST", "/join", `{"name":"","room":"lobby","secret":"` + secret + `"}`, nil, 400, "the name must have 1 to 24 characters"},
-		{"POST", "/join", `{"name":"ann","room":"` + strings.Repeat("ü", 25) + `","secret":"` + secret + `"}`, nil, 400, "the room must have 1 to 24"},
+		{"POST", "/join", `{"name":"","room":"lobby","secret":"` + secret + `"}`, nil, 400,
+			"the name must have 1 to 24 characters"},
+		{"POST", "/join", `{"name":"ann","room":"` + strings.Repeat("ü", 25) + `","secret":"` + secret + `"}`, nil, 400,
+			"the room must have 1 to 24"},
 		{"POST", "/join", `{"name":"<b>","room":"lobby","secret":"` + secret + `"}`, nil, 400, "the name may have letters"},
 		{"POST", "/join", `{"name":"..","room":"lobby","secret":"` + secret + `"}`, nil, 400, "the name may have letters"},
 		{"POST", "/join", `{"name":"ann","room":"lobby","secret":"short"}`, nil, 400, "16 to 64 bytes"},
@@ -204,7 +207,8 @@ func TestWeb_LoopbackAnswersToItsOwnNames(t *testing.T) {
 		} {
 			for _, path := range []string{"/", "/stats", "/nothing", socketPath("ann", "lobby", secretOf("ann"))} {
 				local := &net.TCPAddr{IP: net.ParseIP(c.local), Port: 8080}
-				r := httptest.NewRequestWithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, local), "GET", path, nil)
+				ctx := context.WithValue(t.Context(), http.LocalAddrContextKey, local)
+				r := httptest.NewRequestWithContext(ctx, "GET", path, nil)
 				r.Host = c.host
 				r.Header.Set("Origin", "http://"+c.host)
 				w := httptest.NewRecorder()

@@ -89,7 +89,8 @@ func (h *house) told(client *wstest.Client) string {
 		default:
 			fmt.Fprintf(&b, "%s: %s", f.Event, pl.Text)
 		}
-		if timed := slices.Contains([]string{"message", "announcement", "private"}, f.Event); timed && pl.At != time.Now().UnixMilli() {
+		timed := slices.Contains([]string{"message", "announcement", "private"}, f.Event)
+		if timed && pl.At != time.Now().UnixMilli() {
 			h.t.Errorf("the time of %s is wrong: %s", f.Event, f.Payload)
 		}
 		b.WriteString("\n")

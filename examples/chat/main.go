@@ -10,8 +10,8 @@
 //	curl http://127.0.0.1:8080/rooms/lobby
 //	curl http://127.0.0.1:8080/stats
 //
-// The API asks nobody who they are: it is for a demonstration on one machine. Put a login before it elsewhere. On a loopback
-// address, the default, it answers only requests whose Host is localhost or a loopback address.
+// The API asks nobody who they are: it is for a demonstration on one machine. Put a login before it elsewhere. On a
+// loopback address, the default, it answers only requests whose Host is localhost or a loopback address.
 package main
 
 import (

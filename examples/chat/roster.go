@@ -18,12 +18,12 @@ const arrivalTime = 30 * time.Second
 
 var errNameTaken = errors.New("somebody else has this name; choose another")
 
-// A roster knows who is there. A name belongs to whoever brought it first, and proves it with the same secret again, until
-// the session of that name has ended.
+// A roster knows who is there. A name belongs to whoever brought it first, and proves it with the same secret again,
+// until the session of that name has ended.
 //
-// The server tells of each session by callbacks, one after the other, but those of different sessions come in any order:
-// a session that was replaced may be told to have begun or ended after its successor began. So a roster counts only
-// what it hears of the session that it knows to be the present one.
+// The server tells of each session by callbacks, one after the other, but those of different sessions come in any
+// order: a session that was replaced may be told to have begun or ended after its successor began. So a roster counts
+// only what it hears of the session that it knows to be the present one.
 type roster struct {
 	// changed is called with mu held, so that the changes of a room are told in the order in which they happened. It must
 	// not call back.
@@ -160,8 +160,8 @@ func (r *roster) restore(c wspulse.Connection) {
 	}
 }
 
-// opened counts a socket that was let in and has opened. It returns the member, or nil when the socket took so long that
-// the name was given away.
+// opened counts a socket that was let in and has opened. It returns the member, or nil when the socket took so long
+// that the name was given away.
 func (r *roster) opened(c wspulse.Connection) *member {
 	m := r.members[c.ID()]
 	if m != nil && m.arriving > 0 {

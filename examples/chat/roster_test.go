@@ -19,8 +19,8 @@ func (c *told) ID() string            { return c.name }
 func (c *told) RoomID() string        { return c.room }
 func (c *told) Done() <-chan struct{} { return c.done }
 
-// TestRoster_CallbacksOfTwoSessionsInAnyOrder: a session is replaced by another one of the same name, and the server tells
-// of the beginning of the old, its end, and the beginning of the new in each order that it may.
+// TestRoster_CallbacksOfTwoSessionsInAnyOrder: a session is replaced by another one of the same name, and the server
+// tells of the beginning of the old, its end, and the beginning of the new in each order that it may.
 func TestRoster_CallbacksOfTwoSessionsInAnyOrder(t *testing.T) {
 	for order, want := range map[string]string{
 		"begin old, end old, begin new": "joined old [ann], left old [], joined new [ann]",

@@ -7,8 +7,8 @@ import (
 	wspulse "github.com/wspulse/server"
 )
 
-// stats counts what the server reports. The hooks run on hot paths, so that all they do is to add up; those that the chat
-// has no use for are NoopCollector's.
+// stats counts what the server reports. The hooks run on hot paths, so that all they do is to add up; those that the
+// chat has no use for are NoopCollector's.
 type stats struct {
 	wspulse.NoopCollector
 

@@ -53,7 +53,8 @@ func asset(name, contentType string) http.Handler {
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy",
+			"default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
@@ -67,7 +68,8 @@ func withLocalHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 		if ok && local.IP.IsLoopback() && !isLoopback(r.Host) {
-			writeError(w, &problem{http.StatusMisdirectedRequest, "this server is localhost, or a loopback address, and no other host"})
+			writeError(w, &problem{http.StatusMisdirectedRequest,
+				"this server is localhost, or a loopback address, and no other host"})
 			return
 		}
 		next.ServeHTTP(w, r)

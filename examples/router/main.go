@@ -46,8 +46,8 @@ func timed(c *router.Context) {
 	log.Printf("%s: event %.20q took %v, aborted: %v", c.Connection.ID(), c.Frame.Event, time.Since(start), c.IsAborted())
 }
 
-// stopAtPanic keeps the handlers behind one that panics from running. Recovery would let them: so a check that panics would
-// let everything pass.
+// stopAtPanic keeps the handlers behind one that panics from running. Recovery would let them: so a check that panics
+// would let everything pass.
 func stopAtPanic(c *router.Context) {
 	returned := false
 	defer func() {

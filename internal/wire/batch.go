@@ -9,7 +9,8 @@ const (
 	maxCopied      = 32 << 10 // a larger frame is written by itself, not copied
 )
 
-// Batch gathers frames that leave in one write, and knows how far they have been written. It belongs to one goroutine at a time.
+// Batch gathers frames that leave in one write, and knows how far they have been written. It belongs to one goroutine
+// at a time.
 type Batch struct {
 	deflate bool // the peer takes compressed messages
 	most    int  // bytes after which the batch takes no more frames
@@ -33,8 +34,8 @@ func NewBatchPool(bufferSize int) *BatchPool {
 	return &BatchPool{bufferSize: bufferSize}
 }
 
-// Get returns an empty batch, for a peer that takes compressed messages or for one that does not. waits says that its buffer is
-// kept while the peer is waited for: it is small then.
+// Get returns an empty batch, for a peer that takes compressed messages or for one that does not. waits says that its
+// buffer is kept while the peer is waited for: it is small then.
 func (p *BatchPool) Get(deflate, waits bool) *Batch {
 	b, ok := p.pool.Get().(*Batch)
 	if !ok {
@@ -75,8 +76,8 @@ func (b *Batch) Add(f *Frame) {
 // Full says that the batch takes no more frames.
 func (b *Batch) Full() bool { return b.n == maxBatchFrames || b.size >= b.most }
 
-// Next returns what is to be written next, in as large a piece as copying makes sensible; nothing when all has been written. It
-// is good until the next call. Compressing is done here, and may take its time.
+// Next returns what is to be written next, in as large a piece as copying makes sensible; nothing when all has been
+// written. It is good until the next call. Compressing is done here, and may take its time.
 func (b *Batch) Next() []byte {
 	if b.at == b.n {
 		return nil
@@ -109,8 +110,8 @@ func (b *Batch) Wrote(n int) {
 	}
 }
 
-// Sent returns the messages that have been written, in the order in which they were added; control frames are none. They are the
-// batch's until it is emptied, and so are those of Unsent.
+// Sent returns the messages that have been written, in the order in which they were added; control frames are none.
+// They are the batch's until it is emptied, and so are those of Unsent.
 func (b *Batch) Sent() []*Frame { return b.frames[b.control:max(b.at, b.control)] }
 
 // Unsent returns the messages that have not been written whole.
@@ -119,9 +120,9 @@ func (b *Batch) Unsent() []*Frame { return b.frames[max(b.at, b.control):b.n] }
 // Begun returns how many bytes have been written of a frame that has not been written whole.
 func (b *Batch) Begun() int { return b.off }
 
-// Rest returns what has to be written before anything else can be, or be left to another connection: the rest of the first
-// message that has not been written whole, or of the control frames before it, with a nil message. It does not belong to the
-// batch.
+// Rest returns what has to be written before anything else can be, or be left to another connection: the rest of the
+// first message that has not been written whole, or of the control frames before it, with a nil message. It does not
+// belong to the batch.
 func (b *Batch) Rest() (rest []byte, message *Frame) {
 	if b.at >= b.control {
 		return b.bytes(b.at)[b.off:], b.frames[b.at]

@@ -19,6 +19,7 @@ const allParams = "server_no_context_takeover; client_no_context_takeover; " +
 	"server_max_window_bits=15; client_max_window_bits"
 
 func TestNegotiateDeflate(t *testing.T) {
+	const largest = "; server_max_window_bits=15"
 	for offer, want := range map[string]string{
 		"":                   "",
 		"permessage-deflate": accepted,
@@ -28,11 +29,11 @@ func TestNegotiateDeflate(t *testing.T) {
 		"permessage-deflate; client_max_window_bits=08":                              "",
 		"permessage-deflate; server_max_window_bits":                                 "",
 		"permessage-deflate; server_max_window_bits=10":                              "",
-		"permessage-deflate; server_max_window_bits=15":                              accepted + "; server_max_window_bits=15",
-		`permessage-deflate; server_max_window_bits="15"`:                            accepted + "; server_max_window_bits=15",
+		"permessage-deflate; server_max_window_bits=15":                              accepted + largest,
+		`permessage-deflate; server_max_window_bits="15"`:                            accepted + largest,
 		"permessage-deflate; server_max_window_bits=10, permessage-deflate":          accepted,
 		"permessage-deflate; server_no_context_takeover; client_no_context_takeover": accepted,
-		"permessage-deflate; " + allParams:                                           accepted + "; server_max_window_bits=15",
+		"permessage-deflate; " + allParams:                                           accepted + largest,
 		"permessage-deflate; " + allParams + "; client_max_window_bits":              "",
 		"permessage-deflate; " + allParams + "; unknown":                             "",
 		"permessage-deflate; server_no_context_takeover=1":                           "",
@@ -126,25 +127,31 @@ func TestReader_Inflate(t *testing.T) {
 		want   string // of the first message
 		code   int    // 0: none, 1009: ErrTooLarge
 	}{
-		"text":                              {clientFrame(0xC1, deflated("hello")), "hello", 0},
-		"plain beside it":                   {clientFrame(0x81, []byte("hello")), "hello", 0},
-		"ping between its frames":           {append(append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0x89, nil)...), clientFrame(0x80, deflated("hello")[2:])...), "", 0},
-		"as large as the limit":             {clientFrame(0xC2, deflated(strings.Repeat("x", 1000))), strings.Repeat("x", 1000), 0},
-		"larger":                            {clientFrame(0xC2, deflated(strings.Repeat("x", 1001))), "", 1009},
-		"bomb":                              {clientFrame(0xC2, deflated(strings.Repeat("x", 1<<20))), "", 1009},
-		"not UTF-8 when inflated":           {clientFrame(0xC1, deflated("\xff")), "", 1007},
-		"garbage":                           {clientFrame(0xC1, []byte("\xff\xff\xff")), "", 1007},
-		"cut":                               {clientFrame(0xC1, deflated("hello hello")[:3]), "", 1007},
-		"compressed ping":                   {clientFrame(0xC9, nil), "", 1002},
-		"compressed continuation":           {append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0xC0, deflated("hello")[2:])...), "", 1002},
-		"reserved bit 2":                    {clientFrame(0xA1, nil), "", 1002},
-		"empty, with a final block":         {clientFrame(0xC1, []byte{0x03, 0x00}), "", 0},
-		"final block, empty byte":           {clientFrame(0xC1, []byte(final("hello")+"\x00")), "hello", 0},
-		"final block, no empty byte":        {clientFrame(0xC1, []byte(final("hello"))), "hello", 0},
-		"block behind a final one":          {clientFrame(0xC1, append([]byte(final("hello ")), deflated("hello")...)), "hello hello", 0},
-		"64 final blocks":                   {clientFrame(0xC1, []byte(strings.Repeat(final("x"), 64)+"\x00")), strings.Repeat("x", 64), 0},
-		"66 final blocks":                   {clientFrame(0xC1, []byte(strings.Repeat(final("x"), 66))), "", 1008},
-		"larger by final blocks":            {clientFrame(0xC1, []byte(final(strings.Repeat("x", 600))+final(strings.Repeat("x", 600)))), "", 1009},
+		"text":            {clientFrame(0xC1, deflated("hello")), "hello", 0},
+		"plain beside it": {clientFrame(0x81, []byte("hello")), "hello", 0},
+		"ping between its frames": {append(append(clientFrame(0x41, deflated("hello")[:2]), clientFrame(0x89, nil)...),
+			clientFrame(0x80, deflated("hello")[2:])...), "", 0},
+		"as large as the limit": {clientFrame(0xC2, deflated(strings.Repeat("x", 1000))),
+			strings.Repeat("x", 1000), 0},
+		"larger":                  {clientFrame(0xC2, deflated(strings.Repeat("x", 1001))), "", 1009},
+		"bomb":                    {clientFrame(0xC2, deflated(strings.Repeat("x", 1<<20))), "", 1009},
+		"not UTF-8 when inflated": {clientFrame(0xC1, deflated("\xff")), "", 1007},
+		"garbage":                 {clientFrame(0xC1, []byte("\xff\xff\xff")), "", 1007},
+		"cut":                     {clientFrame(0xC1, deflated("hello hello")[:3]), "", 1007},
+		"compressed ping":         {clientFrame(0xC9, nil), "", 1002},
+		"compressed continuation": {append(clientFrame(0x41, deflated("hello")[:2]),
+			clientFrame(0xC0, deflated("hello")[2:])...), "", 1002},
+		"reserved bit 2":             {clientFrame(0xA1, nil), "", 1002},
+		"empty, with a final block":  {clientFrame(0xC1, []byte{0x03, 0x00}), "", 0},
+		"final block, empty byte":    {clientFrame(0xC1, []byte(final("hello")+"\x00")), "hello", 0},
+		"final block, no empty byte": {clientFrame(0xC1, []byte(final("hello"))), "hello", 0},
+		"block behind a final one": {clientFrame(0xC1, append([]byte(final("hello ")), deflated("hello")...)),
+			"hello hello", 0},
+		"64 final blocks": {clientFrame(0xC1, []byte(strings.Repeat(final("x"), 64)+"\x00")),
+			strings.Repeat("x", 64), 0},
+		"66 final blocks": {clientFrame(0xC1, []byte(strings.Repeat(final("x"), 66))), "", 1008},
+		"larger by final blocks": {clientFrame(0xC1, []byte(final(strings.Repeat("x", 600))+
+			final(strings.Repeat("x", 600)))), "", 1009},
 		"garbage behind a final one":        {clientFrame(0xC1, []byte(final("hello")+"\xff\xff\xff")), "", 1007},
 		"back reference past a final block": {clientFrame(0xC1, backReference("hello ", "hello")), "hello hello", 0},
 		"nothing but the empty byte":        {clientFrame(0xC1, []byte{0x00}), "", 0},
@@ -192,8 +199,8 @@ func backReference(first, second string) []byte {
 	return append([]byte(final(first)), b.Bytes()[:b.Len()-4]...)
 }
 
-// What does not compress is longer when it is compressed, the more so the less memory the peer's deflater has: in stored blocks
-// of 2 KiB here, as zlib's memLevel 5 makes them, and of 128 bytes.
+// What does not compress is longer when it is compressed, the more so the less memory the peer's deflater has: in
+// stored blocks of 2 KiB here, as zlib's memLevel 5 makes them, and of 128 bytes.
 func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
 	const limit = 64 << 10
 	for _, block := range []int{128, 2 << 10} {
@@ -210,8 +217,8 @@ func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
 	}
 }
 
-// A compressed message in the steady state costs no buffers: one allocation, or a few where the race detector makes pools
-// forget what they hold.
+// A compressed message in the steady state costs no buffers: one allocation, or a few where the race detector makes
+// pools forget what they hold.
 func TestReader_InflateReusesItsBuffers(t *testing.T) {
 	src := &loop{stream: clientFrame(0xC1, deflated(strings.Repeat("hello ", 100)))}
 	r := wire.NewReader(src, nil, 1024, 1<<20)

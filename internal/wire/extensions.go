@@ -15,8 +15,8 @@ const maxParams = 4
 // A param has no value where that is empty: an empty value is no token.
 type param struct{ key, value string }
 
-// eachExtension takes the values of Sec-WebSocket-Extensions apart until visit returns false, and says whether they keep to
-// the grammar so far. It keeps nothing: the list is as long as the client likes.
+// eachExtension takes the values of Sec-WebSocket-Extensions apart until visit returns false, and says whether they
+// keep to the grammar so far. It keeps nothing: the list is as long as the client likes.
 func eachExtension(headers []string, visit func(extension) bool) (ok bool) {
 	for _, header := range headers {
 		s := scanner{rest: header}
@@ -102,5 +102,6 @@ func (s *scanner) value() (string, bool) {
 }
 
 func tokenByte(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' ||
+		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

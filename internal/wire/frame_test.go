@@ -121,7 +121,10 @@ func flush(b *wire.Batch, w io.Writer) (sent int, err error) {
 func TestBatch_CountsTheFramesThatWereAccepted(t *testing.T) {
 	const large = 40 << 10 // is not copied
 	pool := wire.NewBatchPool(1024)
-	for _, sizes := range [][]int{{3}, {0, 0, 0}, {1, 2, 3}, {125, 126, 5}, {large}, {1, large, 1}, {large, large}, {0, 300, large, 2, 0}} {
+	for _, sizes := range [][]int{
+		{3}, {0, 0, 0}, {1, 2, 3}, {125, 126, 5}, {large}, {1, large, 1},
+		{large, large}, {0, 300, large, 2, 0},
+	} {
 		var frames []*wire.Frame
 		var ends []int // of each frame, in bytes from the start
 		total := 0

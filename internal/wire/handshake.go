@@ -94,10 +94,11 @@ func validKey(key string) bool {
 	return err == nil && len(decoded) == keySize
 }
 
-// Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http gave
-// away. extensions are those that have been negotiated. It returns what the client has sent behind its request. Where it fails
-// it closes the connection.
-func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (early []byte, err error) {
+// Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http
+// gave away. extensions are those that have been negotiated. It returns what the client has sent behind its request.
+// Where it fails it closes the connection.
+func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (
+	early []byte, err error) {
 	if n := buffered.Buffered(); n > 0 {
 		early = make([]byte, n)
 		_, err = io.ReadFull(buffered, early)
@@ -123,7 +124,8 @@ func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions s
 func response(key, extensions string) []byte {
 	sum := sha1.Sum([]byte(key + acceptGUID))
 	p := make([]byte, 0, 256)
-	p = append(p, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	p = append(p, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Accept: "...)
 	p = base64.StdEncoding.AppendEncode(p, sum[:])
 	if extensions != "" {
 		p = append(p, "\r\nSec-WebSocket-Extensions: "...)

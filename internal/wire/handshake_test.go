@@ -41,8 +41,11 @@ func TestCheckUpgrade(t *testing.T) {
 		change func(*http.Request)
 		ok     bool
 	}{
-		"the RFC's own":              {func(*http.Request) {}, true},
-		"tokens in any case":         {func(r *http.Request) { set("Connection", "uPGRADE")(r); set("Upgrade", "WebSocket")(r) }, true},
+		"the RFC's own": {func(*http.Request) {}, true},
+		"tokens in any case": {func(r *http.Request) {
+			set("Connection", "uPGRADE")(r)
+			set("Upgrade", "WebSocket")(r)
+		}, true},
 		"token among others":         {set("Connection", "keep-alive ,\tUpgrade"), true},
 		"token in the second header": {set("Connection", "keep-alive", "upgrade"), true},
 		"list with empty elements":   {set("Upgrade", ",, websocket,"), true},
@@ -116,7 +119,8 @@ func TestAccept(t *testing.T) {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != 101 || response.Header.Get("Sec-WebSocket-Accept") != sampleAccept ||
-		response.Header.Get("Upgrade") != "websocket" || response.Header.Get("Connection") != "Upgrade" || len(response.Header) != 3 {
+		response.Header.Get("Upgrade") != "websocket" || response.Header.Get("Connection") != "Upgrade" ||
+		len(response.Header) != 3 {
 		t.Errorf("%s, %v", response.Status, response.Header)
 	}
 }

@@ -17,8 +17,8 @@ func (s *Socket) Gone() bool {
 	return gone
 }
 
-// Progress returns a number of bytes that grows as the peer's TCP takes what was written: Taken where that is known, and
-// elsewhere those of writes that had to wait for the peer.
+// Progress returns a number of bytes that grows as the peer's TCP takes what was written: Taken where that is known,
+// and elsewhere those of writes that had to wait for the peer.
 func (s *Socket) Progress() uint64 {
 	if taken, known := s.Taken(); known {
 		return taken

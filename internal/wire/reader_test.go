@@ -137,13 +137,17 @@ func TestReader_Limit(t *testing.T) {
 		stream []byte
 		ok     bool
 	}{
-		"as large as the limit":   {clientFrame(0x82, make([]byte, 1000)), true},
-		"larger":                  {clientFrame(0x82, make([]byte, 1001)), false},
-		"fragments, as large":     {append(clientFrame(0x02, make([]byte, 500)), clientFrame(0x80, make([]byte, 500))...), true},
-		"fragments, larger":       {append(clientFrame(0x02, make([]byte, 500)), clientFrame(0x80, make([]byte, 501))...), false},
-		"2^62":                    {[]byte{0x82, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, false},
-		"control frame in it":     {append(clientFrame(0x02, make([]byte, 1000)), clientFrame(0x89, make([]byte, 125))...), true},
-		"as large, before larger": {append(clientFrame(0x82, make([]byte, 1000)), clientFrame(0x82, make([]byte, 1000))...), true},
+		"as large as the limit": {clientFrame(0x82, make([]byte, 1000)), true},
+		"larger":                {clientFrame(0x82, make([]byte, 1001)), false},
+		"fragments, as large": {append(clientFrame(0x02, make([]byte, 500)),
+			clientFrame(0x80, make([]byte, 500))...), true},
+		"fragments, larger": {append(clientFrame(0x02, make([]byte, 500)),
+			clientFrame(0x80, make([]byte, 501))...), false},
+		"2^62": {[]byte{0x82, 0x80 | 127, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, false},
+		"control frame in it": {append(clientFrame(0x02, make([]byte, 1000)),
+			clientFrame(0x89, make([]byte, 125))...), true},
+		"as large, before larger": {append(clientFrame(0x82, make([]byte, 1000)),
+			clientFrame(0x82, make([]byte, 1000))...), true},
 	} {
 		_, err := all(wire.NewReader(bytes.NewReader(tc.stream), nil, 1, 1000))
 		if tooLarge := errors.Is(err, wire.ErrTooLarge); tooLarge == tc.ok {
@@ -152,8 +156,8 @@ func TestReader_Limit(t *testing.T) {
 	}
 }
 
-// Whatever comes, a Reader reports the same messages and the same error in whatever pieces it comes, none of them larger than
-// the limit.
+// Whatever comes, a Reader reports the same messages and the same error in whatever pieces it comes, none of them
+// larger than the limit.
 func FuzzReader(f *testing.F) {
 	for _, stream := range [][]byte{
 		clientFrame(0x81, []byte("text")),

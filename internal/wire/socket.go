@@ -12,8 +12,8 @@ import (
 )
 
 // Socket is the net.Conn under a link. One goroutine reads it and one writes it, and any may look at what the kernel
-// knows of it; CloseAfter, Drain, Abort and Reset are the ways to end it. Nobody but the Socket sets the deadline of writing: see
-// Cut.
+// knows of it; CloseAfter, Drain, Abort and Reset are the ways to end it. Nobody but the Socket sets the deadline of
+// writing: see Cut.
 type Socket struct {
 	net.Conn
 
@@ -81,11 +81,11 @@ func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	}
 }
 
-// Drain is CloseAfter after the last frame has been written, but that it leaves the connection open. It says whether the
-// peer has ended its half.
+// Drain is CloseAfter after the last frame has been written, but that it leaves the connection open. It says whether
+// the peer has ended its half.
 //
-// It ends the outbound half at once unless the peer is still sending, and else when nothing has come for a moment: a proxy
-// would take that for the end of both halves, and cut the peer.
+// It ends the outbound half at once unless the peer is still sending, and else when nothing has come for a moment: a
+// proxy would take that for the end of both halves, and cut the peer.
 func (s *Socket) Drain(deadline time.Time) (ended bool) {
 	s.Cut(deadline)
 	if unread, _ := s.Look(); unread {
@@ -101,7 +101,8 @@ func (s *Socket) Drain(deadline time.Time) (ended bool) {
 // silence is how long nothing comes from a peer that has stopped sending.
 const silence = time.Second
 
-// discard reads until the peer has ended its half, the deadline has passed, or nothing has come for so long, unless that is 0.
+// discard reads until the peer has ended its half, the deadline has passed, or nothing has come for so long, unless
+// that is 0.
 func (s *Socket) discard(deadline time.Time, silence time.Duration) (ended, silent bool) {
 	for {
 		until := deadline

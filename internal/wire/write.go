@@ -77,8 +77,8 @@ func (w *watch) look() uint64 {
 	return taken - before
 }
 
-// arm gives the peer its wait, or longer if it has just taken that many bytes at once: a proxy takes nothing more before it has
-// passed on a good part of what it holds.
+// arm gives the peer its wait, or longer if it has just taken that many bytes at once: a proxy takes nothing more
+// before it has passed on a good part of what it holds.
 func (w *watch) arm(taken uint64) {
 	wait := w.wait
 	if w.kernel {

@@ -164,7 +164,8 @@ func (p *page) block(patterns ...string) {
 	p.t.Helper()
 	rules := []*network.Conditions{}
 	for _, pattern := range patterns {
-		rules = append(rules, &network.Conditions{URLPattern: pattern, Offline: true, DownloadThroughput: -1, UploadThroughput: -1})
+		rules = append(rules, &network.Conditions{URLPattern: pattern, Offline: true,
+			DownloadThroughput: -1, UploadThroughput: -1})
 	}
 	p.do("block requests", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, network.EmulateNetworkConditionsByRule,

@@ -27,8 +27,8 @@ func (p *Process) Dial(path string) *websocket.Conn {
 	return ws
 }
 
-// TestAddr tests the flag -addr of a program: it takes a free port, and says which; it listens before it says so; it tells its
-// peers when it is interrupted; it says that a port is taken; and it has help.
+// TestAddr tests the flag -addr of a program: it takes a free port, and says which; it listens before it says so; it
+// tells its peers when it is interrupted; it says that a port is taken; and it has help.
 func TestAddr(t *testing.T, path string) {
 	p := Start(t, "-addr", "127.0.0.1:0")
 	ws := p.Dial(path)
