@@ -46,10 +46,10 @@ const (
 
 // An inbox is messages that wait for a callback to return.
 type inbox struct {
-	messages  []message
-	bytes     int
-	room      chan struct{} // of capacity 1: there may be room now; never closed
-	boundless bool          // see unbound
+	messages []message
+	bytes    int
+	room     chan struct{} // of capacity 1: there may be room now; never closed
+	widened  bool          // see widen
 }
 
 // A message has been read, counted and decoded.
@@ -60,6 +60,7 @@ type message struct {
 
 const (
 	messageOverhead = 64                     // bytes that a message which waits costs beside its own
+	maxInbox        = 4 << 20                // bytes that may wait while it is not known whether the peer has left
 	minInbox        = 4 << 10                // bytes that may wait, even if messages are smaller
 	lookPeriod      = 100 * time.Millisecond // after which a goroutine that waits for room looks whether its peer has left
 )
@@ -124,7 +125,7 @@ func (in *inbound) put(m message, most int, gone func() bool) bool {
 		case in.isShut():
 			in.mu.Unlock()
 			return true
-		case len(b.messages) == 0, b.boundless, b.bytes+m.size+messageOverhead <= most:
+		case len(b.messages) == 0, b.bytes+m.size+messageOverhead <= b.most(most):
 			b.messages = append(b.messages, m)
 			b.bytes += m.size + messageOverhead
 			in.mu.Unlock()
@@ -132,23 +133,30 @@ func (in *inbound) put(m message, most int, gone func() bool) bool {
 		}
 		in.mu.Unlock()
 		if b.await(gone) {
-			in.unbound()
+			in.widen()
 		}
 	}
 }
 
-// unbound lets what waits grow: it has to be known what the peer has sent last, and that is no more than the kernel
-// holds.
-func (in *inbound) unbound() {
+// widen lets more wait: the peer has gone, or may have, and what it has sent last has to be known.
+func (in *inbound) widen() {
 	in.mu.Lock()
 	b := in.inbox
 	if b != nil {
-		b.boundless = true
+		b.widened = true
 	}
 	in.mu.Unlock()
 	if b != nil {
 		b.roomy()
 	}
+}
+
+// most returns how many bytes may wait.
+func (b *inbox) most(most int) int {
+	if b.widened {
+		return max(most, maxInbox)
+	}
+	return most
 }
 
 // await waits for room. It says whether the peer has gone first.

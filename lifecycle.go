@@ -88,7 +88,7 @@ func (h *hub) departs(l *link) bool {
 		l.socket.Cut(time.Now()) // nobody reads it
 	}
 	l.passReadingOn()
-	l.in.unbound()
+	l.in.widen()
 	return gone || unread || l.reads.Load()&1 == 0
 }
 
