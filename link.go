@@ -103,7 +103,9 @@ func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)
 	var err error
 	returned := false
 	defer l.called(&returned, &err)
-	l.hub.watch.add(l)
+	if prev != nil || opening != nil {
+		l.hub.watch.add(l)
+	}
 	if prev != nil {
 		<-prev
 	}

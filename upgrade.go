@@ -3,6 +3,7 @@ package wspulse
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -61,15 +62,18 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
 // left says why a request can become a session no more: its context is done, since its client has left, or since what
-// is in front of the server has given it up; or the client has left and net/http could not notice, as it had sent
-// something behind its request. It returns nil while nothing of that is known. socket is that of the request from when
-// it has been taken over from net/http until it is answered, and nil before and after: once a client has its answer it
-// may say something and leave.
-func left(r *http.Request, socket *wire.Socket) error {
+// is in front of the server has given it up; or the client has left and net/http has not noticed, as it does not where
+// something came behind the request. It returns nil while nothing of that is known. conn is that of the request from
+// when it has been taken over from net/http until it is answered, and nil before and after: once a client has its answer
+// it may say something and leave.
+func left(r *http.Request, conn net.Conn) error {
 	if err := context.Cause(r.Context()); err != nil {
 		return err
 	}
-	if socket != nil && socket.Gone() {
+	if conn == nil {
+		return nil
+	}
+	if socket := wire.NewSocket(conn); socket.Gone() {
 		return context.Canceled // as net/http does it
 	}
 	return nil
@@ -135,8 +139,8 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 }
 
 // ended refuses a request that can become a session no more.
-func (s *server) ended(r *http.Request, socket *wire.Socket) *refusal {
-	switch cause := left(r, socket); {
+func (s *server) ended(r *http.Request, conn net.Conn) *refusal {
+	switch cause := left(r, conn); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errHandshakeTime):
@@ -156,10 +160,9 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	if err != nil {
 		return nil, refuseHijack(w, err)
 	}
-	socket := wire.NewSocket(conn)
-	if f := s.ended(r, &socket); f != nil {
+	if f := s.ended(r, conn); f != nil {
 		s.record(r, f) // net/http gives no answer any more
-		socket.Abort()
+		wire.Abort(conn)
 		return nil, nil
 	}
 	deflate := ""
