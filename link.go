@@ -183,7 +183,7 @@ func (l *link) readNext() error {
 	}
 	switch opcode {
 	case wire.OpPing:
-		l.pinged(data)
+		l.answerPing(data)
 		return nil
 	case wire.OpPong:
 		return nil
@@ -194,8 +194,8 @@ func (l *link) readNext() error {
 	}
 }
 
-// pinged queues a pong. A peer that pings faster than it reads gets the latest ones.
-func (l *link) pinged(payload []byte) { l.session.signal(l, wire.Pong(payload)) }
+// answerPing queues a pong. A peer that pings faster than it reads gets the latest ones.
+func (l *link) answerPing(payload []byte) { l.session.signal(l, wire.Pong(payload)) }
 
 // Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long
 // or reading is to end.
