@@ -2,8 +2,11 @@ package wspulse_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
 )
@@ -204,5 +207,33 @@ func TestLeaving_PanicInTheBacklog(t *testing.T) {
 			t.Errorf("close code %d", code)
 		}
 		w.expect("alice:connect (1) (2) alice:disconnect(panic=oops)")
+	})
+}
+
+// Whoever comes back again and again, while it is not known whether the first link departs, does not put that off.
+func TestLeaving_ComingBackAgainAndAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithMaxMessageSize(16<<10),
+			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release }))
+		alice := w.dial("r", "alice")
+		session := w.connection("r", "alice")
+		flood := strings.Repeat("x", 15<<10)
+		go func() {
+			data := []byte(`{"event":"` + flood + `"}`)
+			for alice.WebSocket.WriteMessage(websocket.TextMessage, data) == nil {
+			}
+		}()
+		time.Sleep(time.Second) // so much waits that nobody reads any more
+		start := time.Now()
+		for session == w.connection("r", "alice") {
+			if p, _, err := w.upgrade("?room=r&id=alice", nil); err == nil {
+				p.StartReading()
+			}
+			if time.Sleep(300 * time.Millisecond); time.Since(start) > 3*time.Second {
+				t.Fatal("the first link keeps the others out")
+			}
+		}
+		close(release)
 	})
 }

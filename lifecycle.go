@@ -95,13 +95,14 @@ func (h *hub) departs(l *link) bool {
 // wait lets a registration wait until the link of its session has departed, or turns out to stay. One that waits
 // already loses.
 func (h *hub) wait(s *session, r registration) {
-	if s.next != nil {
-		h.settling.Remove(s.next)
-		h.freeSeat(s.next.seat)
-		h.turnAway(s.next.link, endReplaced.closeFrame)
+	c := &candidate{registration: r, session: s}
+	if before := h.takeNext(s); before != nil {
+		c.looks = before.looks // at the same link
+		h.freeSeat(before.seat)
+		h.turnAway(before.link, endReplaced.closeFrame)
 	}
-	s.next = &candidate{registration: r, session: s}
-	h.settling.Push(s.next, time.Now())
+	s.next = c
+	h.settling.Push(c, time.Now())
 }
 
 // settle decides on the registrations that wait.

@@ -264,7 +264,8 @@ func (l *link) lost(flushed []*wire.Frame, behind int) (n int, exact bool) {
 	if !known || !l.socket.Eager() {
 		return 0, false
 	}
-	for pending -= behind; pending > 0 && n < len(flushed); n++ {
+	const fin = 1 // counts as a byte
+	for pending -= behind + fin; pending > 0 && n < len(flushed); n++ {
 		pending -= flushed[len(flushed)-1-n].WireSize(l.deflate)
 	}
 	return n, pending <= 0

@@ -152,3 +152,24 @@ func TestClosing_TakesNoLongerThanItNeeds(t *testing.T) {
 		})
 	}
 }
+
+// A peer that does not read is waited for until writeWait is over and no longer, over TLS too.
+func TestClosing_PeerThatDoesNotRead(t *testing.T) {
+	onBothTransports(t, func(t *testing.T, newWorld func(testing.TB, ...wspulse.ServerOption) *netWorld) {
+		w := newWorld(t, wspulse.WithWriteWait(500*time.Millisecond), wspulse.WithSendBufferSize(4096))
+		w.dial("r", "alice")
+		session := w.session("r", "alice")
+		f := ev("large")
+		f.Payload = []byte(`"` + strings.Repeat("y", 100_000) + `"`)
+		for range 100 {
+			if err := session.Send(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		start := time.Now()
+		w.server.Close()
+		if took := time.Since(start); took > 3*time.Second {
+			t.Errorf("Server.Close took %v", took)
+		}
+	})
+}

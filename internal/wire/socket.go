@@ -124,8 +124,12 @@ func (s *Socket) discard(deadline time.Time, silence time.Duration) (ended, sile
 	}
 }
 
-// CloseWrite ends the outbound half of the connection, if it has halves.
+// CloseWrite ends the outbound half of the connection, if it has halves. It does not wait: TLS would, for up to five
+// seconds, where the peer has still something to take.
 func (s *Socket) CloseWrite() {
+	if pending, _ := s.Pending(); pending > 0 && !s.plain {
+		return
+	}
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
