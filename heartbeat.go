@@ -28,7 +28,7 @@ type pulse struct {
 	pinged time.Duration // the last ping, or the beginning of the link
 	silent time.Duration // the first ping without an answer, if silence is in its line
 
-	reads uint32 // of the link, when it was last looked at
+	reads uint32 // of the link, at the last ping
 	ahead uint32 // bytes that the peer's TCP had still to take before the first ping without an answer
 	taken uint64 // bytes that it had taken by then, or by the last ping
 	seen  uint64 // the same when it was last looked at, if silence is in its line
@@ -40,8 +40,9 @@ func (h *hub) ping(now time.Time) {
 		p := &l.pulse
 		h.mindJump(now, h.beats.Late())
 		first := p.pinged == p.silent
-		switch alive := l.spoke(); {
-		case alive:
+		switch {
+		case l.spoke():
+			p.reads = l.reads.Load() &^ 1
 			h.silent.Remove(l)
 		case !first && !h.silent.Contains(l):
 			p.silent, p.seen = p.pinged, p.taken
@@ -73,8 +74,8 @@ func (h *hub) giveUp(now time.Time) {
 			h.silent.Push(l, now)
 			h.sendPing(l)
 		default:
-			if due := h.start.Add(l.pulse.silent + h.cfg.pongWait + h.timeToRead(l, now)); due.After(now) {
-				h.silent.PushDue(l, due)
+			if h.start.Add(l.pulse.silent + h.cfg.pongWait + h.timeToRead(l, now)).After(now) {
+				h.silent.Push(l, now)
 			} else {
 				l.interrupt(errPongTime)
 			}
@@ -113,13 +114,8 @@ func (h *hub) mindJump(now time.Time, late time.Duration) (jumped bool) {
 	return jumped
 }
 
-// spoke says whether something has come from the peer since the last look. Hub.
-func (l *link) spoke() bool {
-	p, reads := &l.pulse, l.reads.Load()&^1
-	spoke := reads != p.reads
-	p.reads = reads
-	return spoke
-}
+// spoke says whether something has come from the peer since the ping before. Hub.
+func (l *link) spoke() bool { return l.reads.Load()&^1 != l.pulse.reads }
 
 // unheard says that nobody can know yet whether the peer has answered: nobody reads, as a callback runs and too much
 // waits behind it, or what has come has not been read yet.

@@ -246,7 +246,7 @@ func (in *inbound) settle() {
 // receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A
 // session that has ended gets none. Read pump.
 func (l *link) receive(data []byte) error {
-	if l.in.isShut() {
+	if l.in.isShut() || l.session.silenced.Load() {
 		return nil
 	}
 	l.hub.cfg.metrics.MessageReceived(l.session.RoomID(), len(data))
@@ -350,11 +350,24 @@ func (l *link) workOff(err error) {
 			l.interrupt(err)
 			l.in.shut()
 		}
+		if l.silenced() {
+			l.in.shut()
+		}
 		m, ok := l.in.next()
 		if !ok {
 			return
 		}
 		err = l.call(m.frame)
+	}
+}
+
+// silenced says that what waits is not given to OnMessage any more.
+func (l *link) silenced() bool {
+	select {
+	case <-l.hub.quit:
+		return true
+	default:
+		return l.session.silenced.Load()
 	}
 }
 

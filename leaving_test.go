@@ -237,3 +237,42 @@ func TestLeaving_ComingBackAgainAndAgain(t *testing.T) {
 		close(release)
 	})
 }
+
+// Whoever ends a session from OnMessage, or kicks one whose client has left, gets no more of the messages that wait.
+func TestLeaving_NothingMoreAfterTheEnd(t *testing.T) {
+	for name, end := range map[string]func(w *world, c wspulse.Connection){
+		"Close":        func(_ *world, c wspulse.Connection) { c.Close() },
+		"Kick":         func(w *world, _ wspulse.Connection) { w.server.Kick("alice") },
+		"Server.Close": func(w *world, _ wspulse.Connection) { w.server.Close() },
+	} {
+		for _, window := range []time.Duration{0, time.Minute} {
+			t.Run(fmt.Sprintf("%s, window %v", name, window), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					release := make(chan struct{})
+					calls := 0
+					w := newWorld(t, wspulse.WithResumeWindow(window), wspulse.WithOnTransportDrop(nil),
+						wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) {
+							calls++
+							<-release
+						}))
+					alice := w.dial("r", "alice")
+					session := w.connection("r", "alice")
+					alice.send("1", "2", "3")
+					alice.Drop()
+					time.Sleep(time.Second)
+					end(w, session)
+					close(release)
+					time.Sleep(time.Second)
+					if window == 0 && name == "Kick" { // there is nobody to kick any more
+						if calls != 3 {
+							t.Errorf("OnMessage ran %d times", calls)
+						}
+					} else if calls != 1 {
+						t.Errorf("OnMessage ran %d times", calls)
+					}
+					w.events.take()
+				})
+			})
+		}
+	}
+}

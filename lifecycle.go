@@ -220,6 +220,9 @@ func (h *hub) end(s *session, e *ending, err error) {
 		h.cfg.metrics.RoomDestroyed(s.room.id)
 	}
 	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
+	if e != endDeparted && e != endExpired {
+		s.silenced.Store(true)
+	}
 	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
 	if l := s.link; l != nil {
 		h.detach(s)

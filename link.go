@@ -131,6 +131,9 @@ func (l *link) passReadingOn() {
 // endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as
 // long as there is somebody to read it: no time, or that of a close frame.
 func (l *link) endReading(err error) {
+	if cause := l.cause.Load(); cause != nil && *cause != errPongTime { //nolint:errorlint // it is never wrapped
+		err = *cause // a callback's, of a message before what has been read since
+	}
 	v := judge(err, l.hub.cfg)
 	l.report(v)
 	l.readErr, l.closeFrame = v.err, v.closeFrame

@@ -2,6 +2,7 @@ package wspulse
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,7 +20,9 @@ type session struct {
 	id   string
 	done chan struct{} // closed by the hub when the session has ended
 
-	seen   uint64 // number of the first of the room's broadcasts that it has not been handed; owned by the hub goroutine
+	seen     uint64      // number of the first of the room's broadcasts that it has not been handed; owned by the hub goroutine
+	silenced atomic.Bool // no more messages are given to OnMessage, whatever has come: the application, or its server, has ended it
+
 	outbox outbox // beside them, since a delivery needs these and no others
 
 	// The same as the first block.
@@ -78,6 +81,7 @@ func (s *session) Send(f Frame) error {
 
 // Close implements Connection.
 func (s *session) Close() error {
+	s.silenced.Store(true) // also where it has ended with its link, and what came before that still waits
 	s.hub.endSession(s, endClosed)
 	return nil
 }

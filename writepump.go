@@ -21,7 +21,11 @@ func (l *link) writePump(c *convoy) {
 
 func (l *link) work(c *convoy) (over bool) {
 	batch := l.newBatch()
-	defer func() { l.hub.batches.Put(batch) }()
+	defer func() {
+		if batch != nil {
+			l.hub.batches.Put(batch)
+		}
+	}()
 	for first := true; ; first = false {
 		task := l.session.outbox.take(batch)
 		if quick := first && task == taskWrite; !quick && task != taskNothing {
@@ -43,11 +47,14 @@ func (l *link) work(c *convoy) (over bool) {
 				l.writeFailed(err)
 				return true
 			}
-		case taskHangUp:
-			l.hangUp()
-			return true
-		case taskFinish:
-			l.finish(batch)
+		case taskHangUp, taskFinish:
+			l.hub.batches.Put(batch)
+			batch = nil
+			if task == taskHangUp {
+				l.hangUp()
+			} else {
+				l.finish()
+			}
 			return true
 		}
 	}
@@ -151,7 +158,7 @@ func (l *link) readEndsToo(err error) bool {
 	if l.readHasEnded() {
 		return true
 	}
-	if isTimeout(err) {
+	if isTimeout(err) && !l.socket.Gone() {
 		return false
 	}
 	l.passReadingOn()
@@ -169,9 +176,9 @@ func (l *link) readEndsToo(err error) bool {
 // finish ends the link of a session that has ended, in the way of the ending: flush or not, the close frame, and time
 // for the peer to read both. Messages that it flushes count as sent when the peer's TCP has taken them, where that is
 // known.
-func (l *link) finish(batch *wire.Batch) {
+func (l *link) finish() {
 	s := l.session
-	flushed, behind, err := l.flush(batch)
+	flushed, behind, err := l.flush()
 	s.discard()
 	if err == nil && l.awaitPeer(s.flushBy) || err != nil && !isTimeout(err) {
 		l.sent(flushed) // a peer that ends has what it wants
@@ -183,14 +190,16 @@ func (l *link) finish(batch *wire.Batch) {
 		return
 	}
 	l.sent(flushed[:len(flushed)-lost])
-	s.dropped(lost)
-	l.socket.Reset() // it gets nothing more of what has been counted as lost
+	if s.dropped(lost); lost > 0 {
+		l.socket.Reset() // it gets nothing more of what has been counted as lost
+	}
 }
 
 // flush writes what is queued, if the ending says so, and the close frame. It returns the messages that it has written
 // whole, and how many bytes it has written behind them.
-func (l *link) flush(batch *wire.Batch) (flushed []*wire.Frame, behind int, err error) {
-	s := l.session
+func (l *link) flush() (flushed []*wire.Frame, behind int, err error) {
+	s, batch := l.session, l.hub.batches.Get(l.deflate, true)
+	defer l.hub.batches.Put(batch)
 	for err == nil && s.ending.flush && s.outbox.flush(batch) {
 		err = l.writeWhole(batch)
 		flushed, behind = append(flushed, batch.Sent()...), batch.Begun()
@@ -200,8 +209,9 @@ func (l *link) flush(batch *wire.Batch) (flushed []*wire.Frame, behind int, err 
 	if err == nil {
 		batch.AddControl(s.ending.closeFrame)
 		err = l.writeWhole(batch)
-		behind = len(s.ending.closeFrame.Bytes)
-		batch.Reset()
+		if behind = len(s.ending.closeFrame.Bytes); err != nil {
+			behind = batch.Begun()
+		}
 	}
 	return flushed, behind, err
 }

@@ -193,5 +193,6 @@ func (r *modelTrial) letHubGo() {
 func (r *modelTrial) pass(seconds int) {
 	r.tell("%d s pass", seconds)
 	time.Sleep(time.Duration(seconds) * time.Second)
+	synctest.Wait() // what is due now comes before what is done now
 	r.m.advance(r.m.now + time.Duration(seconds)*time.Second)
 }

@@ -21,8 +21,9 @@ type Socket struct {
 	kernel syscall.RawConn // of the Conn, or of the one below it; nil where the kernel can't be asked
 	plain  bool            // what is written to kernel is what is written to Conn
 
-	watch *watch // of writes that wait, from the first one on; owned by the writer
-	taken uint64 // bytes, when the watch last looked; under its lock
+	watch    *watch // of writes that wait, from the first one on; owned by the writer
+	taken    uint64 // bytes, when the watch last looked; under its lock, as is
+	lookedAt int64  // when that was, in Unix nanoseconds
 
 	// Counted if the kernel does not say what was taken.
 	accepted atomic.Uint64 // bytes that Conn has accepted
@@ -125,9 +126,10 @@ func (s *Socket) discard(deadline time.Time, silence time.Duration) (ended, sile
 }
 
 // CloseWrite ends the outbound half of the connection, if it has halves. It does not wait: TLS would, for up to five
-// seconds, where the peer has still something to take.
+// seconds, where there is no room for its good-bye.
 func (s *Socket) CloseWrite() {
-	if pending, _ := s.Pending(); pending > 0 && !s.plain {
+	const roomy = 4 << 10 // bytes that wait, where there is room for some more
+	if pending, _ := s.Pending(); pending > roomy && !s.plain {
 		return
 	}
 	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {

@@ -66,14 +66,17 @@ func (w *watch) begin(wait time.Duration) {
 	w.arm(w.look())
 }
 
-// look returns how many bytes were taken since the last look at the socket.
+// look returns how many bytes were taken since the last look at the socket, if that was not long ago.
 func (w *watch) look() uint64 {
 	taken := w.socket.accepted.Load()
 	if w.kernel {
 		taken, _ = w.socket.Taken()
 	}
-	before := w.socket.taken
-	w.socket.taken = taken
+	now := time.Now().UnixNano()
+	before, recent := w.socket.taken, now-w.socket.lookedAt < int64(maxLump*w.wait)
+	if w.socket.taken, w.socket.lookedAt = taken, now; !recent {
+		return 0 // nobody knows when they were
+	}
 	return taken - before
 }
 
