@@ -3,6 +3,7 @@ package wspulse_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,10 +250,10 @@ func TestLeaving_NothingMoreAfterTheEnd(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, window %v", name, window), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					release := make(chan struct{})
-					calls := 0
+					var calls atomic.Int64
 					w := newWorld(t, wspulse.WithResumeWindow(window), wspulse.WithOnTransportDrop(nil),
 						wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) {
-							calls++
+							calls.Add(1)
 							<-release
 						}))
 					alice := w.dial("r", "alice")
@@ -264,11 +265,11 @@ func TestLeaving_NothingMoreAfterTheEnd(t *testing.T) {
 					close(release)
 					time.Sleep(time.Second)
 					if window == 0 && name == "Kick" { // there is nobody to kick any more
-						if calls != 3 {
-							t.Errorf("OnMessage ran %d times", calls)
+						if calls.Load() != 3 {
+							t.Errorf("OnMessage ran %d times", calls.Load())
 						}
-					} else if calls != 1 {
-						t.Errorf("OnMessage ran %d times", calls)
+					} else if calls.Load() != 1 {
+						t.Errorf("OnMessage ran %d times", calls.Load())
 					}
 					w.events.take()
 				})
