@@ -92,6 +92,7 @@ func ended(t *testing.T, p plan, fault string) *world {
 	w.book.resumed.Store(1)
 	w.host.restored.Store(1)
 	w.book.dropped.Store(1)
+	w.book.handed.Store(1)
 	for _, n := range w.book.reasons {
 		n.Store(1)
 	}
