@@ -112,7 +112,7 @@ func (in *inbound) passOn() bool {
 }
 
 // put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes. It
-// returns false if there is no such goroutine any more. left says, now and then, whether the peer has gone: it is not
+// returns false if there is no such goroutine any more. gone says, now and then, whether the peer has gone: it is not
 // to wait then.
 func (in *inbound) put(m message, most int, gone func() bool) bool {
 	for {
@@ -161,10 +161,6 @@ func (b *inbox) most(most int) int {
 
 // await waits for room. It says whether the peer has gone first.
 func (b *inbox) await(gone func() bool) bool {
-	if gone == nil {
-		<-b.room
-		return false
-	}
 	look := time.NewTicker(lookPeriod)
 	defer look.Stop()
 	for {

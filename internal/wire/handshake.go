@@ -109,11 +109,8 @@ func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions s
 	if err == nil {
 		_, err = conn.Write(response(r.Header["Sec-Websocket-Key"][0], extensions))
 	}
-	if err == nil {
-		err = conn.SetWriteDeadline(time.Time{})
-	}
 	if err != nil {
-		(&Socket{Conn: conn}).Abort()
+		Abort(conn)
 		return nil, err
 	}
 	_ = conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
