@@ -65,7 +65,8 @@ func newConvoyOf(t *testing.T, frames []*wire.Frame, options ...ServerOption) (*
 	})
 	for i, f := range frames {
 		near, far := tcpPair(t)
-		l := newLink(h, near, nil, false)
+		l := newLink(h, near)
+		l.upgraded(nil, false)
 		h.registrations <- registration{roomID: "r", connectionID: strconv.Itoa(i), link: l}
 		s := <-opened
 		c = c.add(s.push([]*wire.Frame{f}))

@@ -291,7 +291,7 @@ func (l *link) malformedMessage(size int, err error) error {
 // deliver gives a message to OnMessage in its turn. Errors: what ends reading, and errPassedOn. Read pump.
 func (l *link) deliver(m message) error {
 	var start time.Duration
-	if l.hub.cfg.messageRate.burst > 0 {
+	if l.received != nil {
 		start = time.Since(l.hub.start)
 		l.calledAt = start
 	}

@@ -91,9 +91,6 @@ func (m *meter) refill(r rate, now time.Time) (over float64) {
 
 // credit lets the peer send at once what it was due to send while a callback of that duration ran, beyond its burst.
 func (m *meter) credit(r rate, now time.Time, d time.Duration) {
-	if r.burst == 0 {
-		return
-	}
 	m.spare += min(m.refill(r, now), d.Seconds()*r.perSecond)
 }
 
@@ -134,14 +131,14 @@ func (l *link) checkMalformed() error {
 // checkRate ends a transport whose peer sends more than it may. A close frame is free, and so is a pong that answers a
 // ping.
 func (l *link) checkRate(opcode wire.Opcode) error {
-	r := l.hub.cfg.messageRate
-	if r.burst == 0 || opcode == wire.OpClose {
+	if l.received == nil || opcode == wire.OpClose {
 		return nil
 	}
 	if opcode == wire.OpPong && l.owed.Load() > 0 {
 		l.owed.Add(-1)
 		return nil
 	}
+	r := l.hub.cfg.messageRate
 	if l.received.take(r, time.Now()) {
 		return nil
 	}

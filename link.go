@@ -41,7 +41,7 @@ type link struct {
 	reader     wire.Reader
 	messageBy  time.Duration // since the hub was made: the message that is coming in must be there; 0: there is none
 	calledAt   time.Duration // the same: the callback that it is in began, if there is a message rate
-	received   meter         // of WithMessageRate
+	received   *meter        // of WithMessageRate; nil: there is none
 	malformed  *meter        // of WithMalformedLimit; nil: none since a message that was in order
 	readErr    error         // why reading ended; nil when the peer closed cleanly
 	closeFrame *wire.Frame   // that the peer should get; nil when it is not there to read it
@@ -52,23 +52,30 @@ type link struct {
 	seenState uint32 // of in; owned by the goroutine of the watch
 }
 
-// newLink returns a link over a connection that has been upgraded, and from which early has been read already.
-func newLink(h *hub, conn net.Conn, early []byte, deflate bool) *link {
+// newLink returns a link over a connection that is yet to be upgraded.
+func newLink(h *hub, conn net.Conn) *link {
 	l := &link{
 		hub:      h,
 		socket:   wire.NewSocket(conn),
-		deflate:  deflate,
 		in:       inbound{left: make(chan struct{})},
 		readDone: make(chan struct{}),
 	}
 	l.in.state.Store(inInline)
 	l.pump = func() { l.writePump(nil) }
-	l.reader = wire.NewReader(l, early, h.cfg.readBufferSize, h.cfg.maxMessageSize)
-	l.reader.Inflate = deflate
-	if h.cfg.messageTimeout > 0 {
-		l.reader.Partial = l.messageBegun
+	if h.cfg.messageRate.burst > 0 {
+		l.received = &meter{}
 	}
 	return l
+}
+
+// upgraded says how the connection has been upgraded, and what has been read from it already.
+func (l *link) upgraded(early []byte, deflate bool) {
+	l.deflate = deflate
+	l.reader = wire.NewReader(l, early, l.hub.cfg.readBufferSize, l.hub.cfg.maxMessageSize)
+	l.reader.Inflate = deflate
+	if l.hub.cfg.messageTimeout > 0 {
+		l.reader.Partial = l.messageBegun
+	}
 }
 
 // start starts the write pump of a link that an outbox returned, if it did.
@@ -261,9 +268,9 @@ func (l *link) alarm(at time.Duration) {
 
 // credit lets the peer send what was due since start, during a callback.
 func (l *link) credit(start time.Duration) {
-	if r := l.hub.cfg.messageRate; r.burst > 0 {
+	if l.received != nil {
 		now := time.Now()
-		l.received.credit(r, now, now.Sub(l.hub.start)-start)
+		l.received.credit(l.hub.cfg.messageRate, now, now.Sub(l.hub.start)-start)
 	}
 }
 

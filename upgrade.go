@@ -3,7 +3,6 @@ package wspulse
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -61,19 +60,16 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// left says why a request can become a session no more: its context is done, since its client has left, or since what
+// gone says why a request can become a session no more: its context is done, since its client has left, or since what
 // is in front of the server has given it up; or the client has left and net/http has not noticed, as it does not where
-// something came behind the request. It returns nil while nothing of that is known. conn is that of the request from
-// when it has been taken over from net/http until it is answered, and nil before and after: once a client has its answer
-// it may say something and leave.
-func left(r *http.Request, conn net.Conn) error {
+// something came behind the request. It returns nil while nothing of that is known. socket is that of the request
+// from when it has been taken over from net/http until it is answered, and nil before and after: once a client has its
+// answer it may say something and leave.
+func gone(r *http.Request, socket *wire.Socket) error {
 	if err := context.Cause(r.Context()); err != nil {
 		return err
 	}
-	if conn == nil {
-		return nil
-	}
-	if socket := wire.NewSocket(conn); socket.Gone() {
+	if socket != nil && socket.Gone() {
 		return context.Canceled // as net/http does it
 	}
 	return nil
@@ -139,8 +135,8 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 }
 
 // ended refuses a request that can become a session no more.
-func (s *server) ended(r *http.Request, conn net.Conn) *refusal {
-	switch cause := left(r, conn); {
+func (s *server) ended(r *http.Request, socket *wire.Socket) *refusal {
+	switch cause := gone(r, socket); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errHandshakeTime):
@@ -160,21 +156,23 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	if err != nil {
 		return nil, refuseHijack(w, err)
 	}
-	if f := s.ended(r, conn); f != nil {
+	l := newLink(s.hub, conn)
+	if f := s.ended(r, &l.socket); f != nil {
 		s.record(r, f) // net/http gives no answer any more
-		wire.Abort(conn)
+		l.socket.Abort()
 		return nil, nil
 	}
 	deflate := ""
 	if s.cfg.deflater != nil {
 		deflate = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
-	early, err := wire.Accept(conn, buffered.Reader, r, deflate, wait)
+	early, err := l.socket.Accept(buffered.Reader, r, deflate, wait)
 	if err != nil {
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
 		return nil, nil
 	}
-	return newLink(s.hub, conn, early, deflate != ""), nil
+	l.upgraded(early, deflate != "")
+	return l, nil
 }
 
 // register hands a link to the hub, unless its request ends before that takes it. Where the hub is ending it says so to

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -96,25 +95,35 @@ func validKey(key string) bool {
 
 // Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http
 // gave away. extensions are those that have been negotiated. It returns what the client has sent behind its request.
-// Where it fails it closes the connection.
-func Accept(conn net.Conn, buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (
+// Where it fails it closes the connection. It comes before all other writes.
+func (s *Socket) Accept(buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (
 	early []byte, err error) {
 	if n := buffered.Buffered(); n > 0 {
 		early = make([]byte, n)
 		_, err = io.ReadFull(buffered, early)
 	}
 	if err == nil {
-		err = conn.SetWriteDeadline(time.Now().Add(wait))
-	}
-	if err == nil {
-		_, err = conn.Write(response(r.Header["Sec-Websocket-Key"][0], extensions))
+		err = s.writeWithin(response(r.Header["Sec-Websocket-Key"][0], extensions), wait)
 	}
 	if err != nil {
-		Abort(conn)
+		s.Abort()
 		return nil, err
 	}
-	_ = conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
 	return early, nil
+}
+
+// writeWithin writes p within wait, however much of it the peer takes meanwhile.
+func (s *Socket) writeWithin(p []byte, wait time.Duration) error {
+	n, err := s.TryWrite(p)
+	if err != nil || n == len(p) {
+		return err
+	}
+	if err := s.Conn.SetWriteDeadline(time.Now().Add(wait)); err != nil {
+		return err
+	}
+	_, err = s.Conn.Write(p[n:])
+	_ = s.Conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
+	return err
 }
 
 // response returns the response that opens a WebSocket (RFC 6455, section 4.2.2).

@@ -107,7 +107,8 @@ func TestAccept(t *testing.T) {
 		defer server.Close()
 		buffered := bufio.NewReader(io.MultiReader(strings.NewReader("early"), server))
 		_, _ = buffered.Peek(1)
-		early, err := wire.Accept(server, buffered, upgradeRequest(func(*http.Request) {}), "", time.Second)
+		socket := wire.NewSocket(server)
+		early, err := socket.Accept(buffered, upgradeRequest(func(*http.Request) {}), "", time.Second)
 		if err != nil || string(early) != "early" {
 			t.Errorf("early %q: %v", early, err)
 		}
@@ -132,7 +133,8 @@ func TestAccept_LeavesNoDeadline(t *testing.T) {
 		defer server.Close()
 		defer client.Close()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
-		_, err := wire.Accept(server, bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Second)
+		socket := wire.NewSocket(server)
+		_, err := socket.Accept(bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,7 +149,8 @@ func TestAccept_LeavesNoDeadline(t *testing.T) {
 func TestAccept_GivesUp(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
-	_, err := wire.Accept(server, bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Millisecond)
+	socket := wire.NewSocket(server)
+	_, err := socket.Accept(bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Millisecond)
 	if err == nil {
 		t.Fatal("no error")
 	}
