@@ -1,11 +1,5 @@
 package wspulse
 
-import (
-	"github.com/gorilla/websocket"
-
-	"github.com/wspulse/server/internal/wire"
-)
-
 // An admission counts the sessions, connected or suspended, and the upgrades under way that are for a new one. hub.mu
 // guards it.
 type admission struct {
@@ -107,5 +101,3 @@ func (h *hub) claim(held seat, old *session) (full Limit) {
 
 // limitsSeats says whether anybody asks for the number of seats.
 func (c *serverConfig) limitsSeats() bool { return c.maxConnections > 0 || c.connectionKey != nil }
-
-var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connections")

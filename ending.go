@@ -15,6 +15,9 @@ type ending struct {
 
 var twinFrame = wire.Close(websocket.CloseNormalClosure, "duplicate connection id")
 
+// tooManyFrame is for a WebSocket that becomes no session, since the last seat has been taken meanwhile.
+var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connections")
+
 // The ways for a session to end. Nobody is left to read a close frame in the last two.
 var (
 	endClosed       = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}

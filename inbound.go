@@ -89,7 +89,7 @@ func (in *inbound) exit() (reads bool) {
 			return false
 		}
 		if in.state.CompareAndSwap(s, s&^inModes) {
-			in.settle()
+			in.endTurn()
 			return true
 		}
 	}
@@ -199,7 +199,7 @@ func (in *inbound) next() (m message, ok bool) {
 	in.mu.Unlock()
 	b.roomy()
 	if !ok {
-		in.settle()
+		in.endTurn()
 	}
 	return m, ok
 }
@@ -216,17 +216,17 @@ func (in *inbound) shut() {
 	if b != nil {
 		b.roomy()
 	}
-	in.settle()
+	in.endTurn()
 }
 
 // end says that nothing more comes in. What waits is still worked off.
 func (in *inbound) end() {
 	in.state.Or(inOver)
-	in.settle()
+	in.endTurn()
 }
 
-// settle closes left when it is time.
-func (in *inbound) settle() {
+// endTurn closes left when it is time.
+func (in *inbound) endTurn() {
 	for {
 		s := in.state.Load()
 		if s&inModes != inOpen || s&(inShut|inOver) == 0 || s&inLeft != 0 {
@@ -314,14 +314,14 @@ func (l *link) deliver(m message) error {
 // call runs OnMessage. The error is a *PanicError.
 func (l *link) call(f Frame) (err error) {
 	returned := false
-	defer l.called(&returned, &err)
+	defer l.afterCallback(&returned, &err)
 	l.hub.cfg.onMessage(l.session, f)
 	returned = true
 	return nil
 }
 
-// called contains a panic, and sees to the end of a goroutine that a callback has ended. It is to be deferred.
-func (l *link) called(returned *bool, err *error) {
+// afterCallback contains a panic, and sees to the end of a goroutine that a callback has ended. It is to be deferred.
+func (l *link) afterCallback(returned *bool, err *error) {
 	if *returned {
 		return
 	}

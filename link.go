@@ -109,7 +109,7 @@ func (l *link) readPump(prev <-chan struct{}, name string, opening func(Connecti
 func (l *link) begin(prev <-chan struct{}, name string, opening func(Connection)) (reads bool) {
 	var err error
 	returned := false
-	defer l.called(&returned, &err)
+	defer l.afterCallback(&returned, &err)
 	if prev != nil || opening != nil {
 		l.hub.watch.add(l)
 	}

@@ -19,7 +19,7 @@ type outbox struct {
 	queue    *queue        // of frames; nil while none is queued
 	bytes    int           // of the frames in it, if bound counts them
 	flying   int           // bytes of a message that was taken and is waited for
-	settled  int           // bytes as bound.total knows them
+	told     int           // bytes as bound.total knows them
 	control  []*wire.Frame // pings and pongs, which may be lost
 	link     *link         // that writes; nil while the session is suspended, and when it is over
 	pumping  bool          // the link's write pump runs
@@ -47,8 +47,8 @@ func (o *outbox) unlock() {
 		if o.closed { // nobody can make room here any more
 			bytes = 0
 		}
-		o.bound.total.Add(int64(bytes - o.settled))
-		o.settled = bytes
+		o.bound.total.Add(int64(bytes - o.told))
+		o.told = bytes
 	}
 	o.mu.Unlock()
 }

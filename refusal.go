@@ -32,8 +32,9 @@ const retryAfter = "5"
 
 // refuse logs a refusal, and answers the request. The line is written before the answer, unless the sink is slow.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
-	s.record(r, f)
-	s.cfg.logs.wait(logHaste)
+	if s.record(r, f) {
+		s.cfg.logs.wait(logHaste)
+	}
 	if f.limit != "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}
@@ -43,17 +44,19 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	http.Error(w, f.answer, f.status)
 }
 
-// record tells the log, and the collector.
-func (s *server) record(r *http.Request, f *refusal) {
+// record tells the log, if its turn has come, and the collector.
+func (s *server) record(r *http.Request, f *refusal) (logged bool) {
 	remote := zap.String("remoteAddr", r.RemoteAddr)
 	switch {
 	case f.limit != "":
-		s.hub.limitReached(f.limit, "", "", remote)
+		return s.hub.limitReached(f.limit, "", "", remote)
 	case f.kind != "":
 		if entry := s.hub.limited.checkCause(f.level, "wspulse: upgrade refused", f.kind, f.detail); entry != nil {
 			entry.Write(zap.Int("status", f.status), remote, zap.String("error", f.text))
+			return true
 		}
 	}
+	return false
 }
 
 // refuseClosed is for all that comes to a server that has ended.

@@ -14,10 +14,10 @@ func TestWatch_LateCheck(t *testing.T) {
 		defer peer.Close()
 		s := NewSocket(conn)
 		defer s.Close()
-		w := s.watched(time.Second)
+		w := s.startStallTimer(time.Second)
 		time.Sleep(time.Second / 2)
 		if !w.end() {
-			t.Error("the watch is not to be used again")
+			t.Error("the timer is not to be used again")
 		}
 		w.check()
 		if isCut(&s) {
@@ -39,7 +39,7 @@ func TestWatch_ProcessIsPaused(t *testing.T) {
 		defer peer.Close()
 		s := NewSocket(conn)
 		defer s.Close()
-		w := s.watched(time.Second)
+		w := s.startStallTimer(time.Second)
 		defer w.end()
 		w.mu.Lock()
 		w.checkAt = w.checkAt.Add(-time.Hour) // the timer has fired an hour late

@@ -21,9 +21,9 @@ type Socket struct {
 	kernel syscall.RawConn // of the Conn, or of the one below it; nil where the kernel can't be asked
 	plain  bool            // what is written to kernel is what is written to Conn
 
-	watch    *watch // of writes that wait, from the first one on; owned by the writer
-	taken    uint64 // bytes, when the watch last looked; under its lock, as is
-	lookedAt int64  // when that was, in Unix nanoseconds
+	stall    *stallTimer // of writes that wait, from the first one on; owned by the writer
+	taken    uint64      // bytes, when the stall timer last looked; under its lock, as is
+	lookedAt int64       // when that was, in Unix nanoseconds
 
 	// Counted if the kernel does not say what was taken.
 	accepted atomic.Uint64 // bytes that Conn has accepted

@@ -25,16 +25,16 @@ func (s *Socket) WriteAll(p []byte, wait time.Duration) (n int, err error) {
 	if n, err = s.TryWrite(p); err != nil || n == len(p) {
 		return n, err
 	}
-	w := s.watched(wait)
+	w := s.startStallTimer(wait)
 	m, err := w.write(p[n:])
 	if !w.end() {
-		s.watch = nil
+		s.stall = nil
 	}
 	return n + m, err
 }
 
-// A watch sees to it that a write does not wait for a peer that takes nothing. A socket uses one again and again.
-type watch struct {
+// A stallTimer sees to it that a write does not wait for a peer that takes nothing. A socket uses one again and again.
+type stallTimer struct {
 	// Set at construction, then read-only.
 	socket *Socket
 	timer  *time.Timer
@@ -47,18 +47,18 @@ type watch struct {
 	checkAt time.Time // what was taken then
 }
 
-// watched returns a watch that has begun.
-func (s *Socket) watched(wait time.Duration) *watch {
-	if s.watch == nil {
-		w := &watch{socket: s}
+// startStallTimer returns a stall timer that runs.
+func (s *Socket) startStallTimer(wait time.Duration) *stallTimer {
+	if s.stall == nil {
+		w := &stallTimer{socket: s}
 		w.timer = time.AfterFunc(wait, w.check)
-		s.watch = w
+		s.stall = w
 	}
-	s.watch.begin(wait)
-	return s.watch
+	s.stall.begin(wait)
+	return s.stall
 }
 
-func (w *watch) begin(wait time.Duration) {
+func (w *stallTimer) begin(wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on, w.wait = true, wait
@@ -67,7 +67,7 @@ func (w *watch) begin(wait time.Duration) {
 }
 
 // look returns how many bytes were taken since the last look at the socket, if that was not long ago.
-func (w *watch) look() uint64 {
+func (w *stallTimer) look() uint64 {
 	taken := w.socket.accepted.Load()
 	if w.kernel {
 		taken, _ = w.socket.Taken()
@@ -82,7 +82,7 @@ func (w *watch) look() uint64 {
 
 // arm gives the peer its wait, or longer if it has just taken that many bytes at once: a proxy takes nothing more
 // before it has passed on a good part of what it holds.
-func (w *watch) arm(taken uint64) {
+func (w *stallTimer) arm(taken uint64) {
 	wait := w.wait
 	if w.kernel {
 		lump := time.Duration(min(taken, 1<<30)) * time.Second / lumpRate
@@ -92,9 +92,9 @@ func (w *watch) arm(taken uint64) {
 	w.timer.Reset(wait)
 }
 
-// end ends the watch. It says whether there may be another one: not if the timer has fired, since its check may be
+// end stops the timer. It says whether there may be another one: not if the timer has fired, since its check may be
 // late.
-func (w *watch) end() (again bool) {
+func (w *stallTimer) end() (again bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.on = false
@@ -102,7 +102,7 @@ func (w *watch) end() (again bool) {
 }
 
 // check cuts the write unless there was progress since the last check.
-func (w *watch) check() {
+func (w *stallTimer) check() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.on {
@@ -119,7 +119,7 @@ func (w *watch) check() {
 
 // excused says that it is not the peer's fault that there was no progress: it has taken all that was there to take, or
 // this process did not run.
-func (w *watch) excused(now time.Time) bool {
+func (w *stallTimer) excused(now time.Time) bool {
 	if w.kernel {
 		if pending, known := w.socket.Pending(); known && pending == 0 {
 			return true
@@ -129,7 +129,7 @@ func (w *watch) excused(now time.Time) bool {
 }
 
 // write writes p to the Conn, in pieces that show progress unless the kernel shows it.
-func (w *watch) write(p []byte) (n int, err error) {
+func (w *stallTimer) write(p []byte) (n int, err error) {
 	if w.kernel {
 		return w.socket.Conn.Write(p)
 	}

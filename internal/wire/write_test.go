@@ -114,12 +114,12 @@ func TestCut_TheEarliestWins(t *testing.T) {
 		cuts []time.Duration // one each second, from the start of the write on
 		want time.Duration
 	}{
-		"later than the watch": {[]time.Duration{wait + s}, wait},
-		"earlier":              {[]time.Duration{wait - s}, wait - s},
-		"at once":              {[]time.Duration{0}, 0},
-		"in the past":          {[]time.Duration{wait, -s}, s},
-		"earlier and earlier":  {[]time.Duration{wait, 5 * s, 4 * s}, 4 * s},
-		"later and later":      {[]time.Duration{4 * s, 5 * s, wait}, 4 * s},
+		"later than the stall timer": {[]time.Duration{wait + s}, wait},
+		"earlier":                    {[]time.Duration{wait - s}, wait - s},
+		"at once":                    {[]time.Duration{0}, 0},
+		"in the past":                {[]time.Duration{wait, -s}, s},
+		"earlier and earlier":        {[]time.Duration{wait, 5 * s, 4 * s}, 4 * s},
+		"later and later":            {[]time.Duration{4 * s, 5 * s, wait}, 4 * s},
 	} {
 		overPipe(t, func(t *testing.T, socket *wire.Socket, _ net.Conn) {
 			start := time.Now()
