@@ -302,3 +302,24 @@ func TestEnding_UnfinishedWriteIsCounted(t *testing.T) {
 		})
 	}
 }
+
+// A peer that has closed, but does not read the answer, is waited for no longer than a second, and no longer than
+// writeWait.
+func TestEnding_PeerThatClosedAndDoesNotReadIsCut(t *testing.T) {
+	for writeWait, want := range map[time.Duration]time.Duration{
+		300 * time.Millisecond: 300 * time.Millisecond,
+		7 * time.Second:        time.Second,
+	} {
+		t.Run(writeWait.String(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, wspulse.WithWriteWait(writeWait))
+				alice := w.dialIdle("r", "alice")
+				start := time.Now()
+				alice.close(1000)
+				synctest.Wait()
+				w.server.Close() // which waits for the socket
+				w.took(start, want)
+			})
+		})
+	}
+}

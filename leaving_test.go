@@ -124,7 +124,7 @@ func TestLeaving_WhoIsThereIsReplaced(t *testing.T) {
 			start := time.Now()
 			again := w.dial("r", "alice")
 			alice.expectClose(1000, "duplicate connection id")
-			if took := time.Since(start); !busy && took > 0 || took > 20*time.Millisecond {
+			if took := time.Since(start); !busy && took > 0 || took > 10*time.Millisecond {
 				t.Errorf("busy: %t; replaced after %v", busy, took)
 			}
 			if w.connection("r", "alice") == session {
