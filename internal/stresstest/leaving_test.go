@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,5 +71,33 @@ func TestLeaving_RedialAtOnce(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A client that has closed, and reads nothing of what is being written to it, has left: nobody waits for that write when
+// it is back.
+func TestLeaving_InTheMiddleOfAWrite(t *testing.T) {
+	needKernel(t)
+	restored := make(chan struct{}, 1)
+	w := newNetWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferSize(4),
+		wspulse.WithOnTransportRestore(func(wspulse.Connection) { restored <- struct{}{} }))
+	alice := w.dial("r", "alice")
+	session := w.session("r", "alice")
+	large := wspulse.Frame{Event: "large", Payload: []byte(`"` + strings.Repeat("x", 4<<20) + `"`)}
+	eventually(t, "the write is stuck", func() bool { return session.Send(large) != nil })
+
+	_ = alice.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, ""), time.Now().Add(patience))
+	if err := alice.NetConn().(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	again := w.dial("r", "alice")
+	defer again.Close()
+	select {
+	case <-restored:
+	case <-time.After(patience):
+	}
+	if took := time.Since(start); took > 500*time.Millisecond || w.session("r", "alice") != session {
+		t.Errorf("after %v the session was not resumed", took)
 	}
 }
