@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -106,5 +107,63 @@ func TestSlowLine_DeadPeerIsFound(t *testing.T) {
 	<-session.Done()
 	if took := time.Since(start); took < 300*time.Millisecond || took > 3*time.Second {
 		t.Errorf("found after %v", took)
+	}
+}
+
+// aheadOf returns a connection to what is behind a proxy that takes up to 2 MiB ahead of its client, and passes on some
+// 1 MiB a second.
+func aheadOf(server net.Conn) net.Conn {
+	client, near := net.Pipe()
+	taken := make(chan []byte, 128)
+	go func() {
+		defer close(taken)
+		for {
+			p := make([]byte, 16<<10)
+			n, err := server.Read(p)
+			if err != nil {
+				return
+			}
+			taken <- p[:n]
+		}
+	}()
+	go func() {
+		for p := range taken {
+			time.Sleep(time.Duration(len(p)) * time.Second / (1 << 20))
+			_, _ = near.Write(p) // reading goes on where this fails
+		}
+		_ = near.Close()
+	}()
+	go func() {
+		_, _ = io.Copy(server, near)
+		_ = server.Close()
+	}()
+	return client
+}
+
+// A client that downloads through a proxy, in which its pings wait for seconds, is not cut.
+func TestSlowLine_DownloadThroughAProxy(t *testing.T) {
+	needKernel(t)
+	w := newNetWorld(t, wspulse.WithHeartbeat(100*time.Millisecond, 300*time.Millisecond))
+	dialer := w.dialer()
+	dialer.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := w.listener.dial(ctx, network, addr)
+		return aheadOf(c), err
+	}
+	alice := w.dialWith(dialer, "r", "alice")
+	session := w.session("r", "alice")
+	const frames = 60
+	large, _ := json.Marshal(string(bytes.Repeat([]byte("d"), 64<<10)))
+	for range frames {
+		if err := session.Send(wspulse.Frame{Event: "large", Payload: large}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range frames {
+		if err := hear(alice, "large"); err != nil {
+			t.Fatalf("frame %d: %v", i, err)
+		}
+	}
+	if session.Send(ev("more")) != nil {
+		t.Error("the session has ended") // and what has been read was in the proxy
 	}
 }
