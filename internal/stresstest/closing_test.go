@@ -3,6 +3,9 @@ package stresstest
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -129,10 +132,89 @@ func TestClosing_WhatThePeerDidNotGetIsCounted(t *testing.T) {
 	if got == 0 || got == frames {
 		t.Fatalf("the peer got %d of %d frames: this tries nothing", got, frames)
 	}
-	if sent, dropped := tally.sent.Load(), tally.dropped.Load(); sent+dropped != frames || dropped == 0 {
+	if sent, dropped := tally.sent.Load(), tally.dropped.Load(); sent+dropped != frames || sent != int64(got) {
 		t.Errorf("%d sent, %d dropped, the peer got %d of %d", sent, dropped, got, frames)
 	}
-	t.Logf("the peer got %d, %d count as sent, %d as dropped", got, tally.sent.Load(), tally.dropped.Load())
+}
+
+// A gate holds the hub up when a session named "gate" opens.
+type gate struct {
+	*loadTally
+	reached, open chan struct{}
+}
+
+func (g gate) ConnectionOpened(_, id string) {
+	if id == "gate" {
+		close(g.reached)
+		<-g.open
+	}
+}
+
+// What was flushed counts as dropped too if the peer's TCP has not taken it, though the kernel has.
+func TestClosing_WhatTheKernelKeepsIsCounted(t *testing.T) {
+	needKernel(t)
+	const frames = 100
+	flushed := func() (dropped bool) {
+		g := gate{&loadTally{}, make(chan struct{}), make(chan struct{})}
+		w := newNetWorld(t, wspulse.WithMetrics(g), wspulse.WithWriteWait(300*time.Millisecond))
+		alice := w.dial("r", "alice")
+		if err := alice.NetConn().(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+			t.Fatal(err)
+		}
+		session := w.session("r", "alice")
+		w.dial("other", "gate")
+		<-g.reached
+		f := ev("large")
+		f.Payload = []byte(`"` + strings.Repeat("y", 2000) + `"`)
+		for range frames {
+			if err := w.server.Broadcast("r", f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closing := make(chan struct{})
+		go func() {
+			close(closing)
+			_ = session.Close()
+		}()
+		<-closing
+		runtime.Gosched()
+		close(g.open) // the broadcasts and the end come to alice together
+		w.server.Close()
+		if n := g.sent.Load() + g.dropped.Load(); n != frames {
+			t.Errorf("%d frames are counted", n)
+		}
+		return g.dropped.Load() > 0
+	}
+	for range 20 { // the write pump may have been faster
+		if flushed() {
+			return
+		}
+	}
+	t.Error("nothing was counted as dropped")
+}
+
+// The outbound half is ended when the peer is silent, and not while it sends: a proxy would cut it.
+func TestClosing_HalfCloseWaitsForSilence(t *testing.T) {
+	w := newNetWorld(t, wspulse.WithWriteWait(30*time.Second))
+	p := dialRaw(t, w)
+	session := w.session("r", "mallory")
+	stop := time.Now().Add(2 * time.Second)
+	go func() {
+		for tick := masked(finText, "{}"); time.Now().Before(stop); time.Sleep(50 * time.Millisecond) {
+			if _, err := p.Conn.Write(tick); err != nil {
+				t.Errorf("the peer sends: %v", err)
+				return
+			}
+		}
+	}()
+	_ = session.Close()
+	p.ExpectClose(1000)
+	if _, err := p.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("%v, want the end of the stream", err)
+	}
+	if silent := time.Since(stop); silent < 0 || silent > 5*time.Second {
+		t.Errorf("the stream ended %v after the peer fell silent", silent)
+	}
 }
 
 // A peer that is done is not waited for.
