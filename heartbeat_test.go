@@ -200,3 +200,63 @@ func TestHeartbeat_UploadIsLife(t *testing.T) {
 		})
 	}
 }
+
+// A standstill holds the hub up for a while when a session named "standstill" opens, as a pause of the process does.
+type standstill struct {
+	wspulse.NoopCollector
+	lasts time.Duration
+}
+
+func (s standstill) ConnectionOpened(_, id string) {
+	if id == "standstill" {
+		time.Sleep(s.lasts)
+	}
+}
+
+func (w *world) standStill() {
+	_, _, err := w.upgrade("?room=other&id=standstill", nil)
+	w.must(err)
+}
+
+// After a standstill a peer is asked once more before it is given up, since its answer may not have been read.
+func TestHeartbeat_AsksAgainAfterAStandstill(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithMetrics(standstill{lasts: time.Minute}))
+		alice := w.dialIdle("r", "alice")
+		alice.mute()
+		alice.StartReading()
+		session := w.connection("r", "alice")
+		start := time.Now()
+		time.Sleep(12 * time.Second) // a ping has been sent
+		w.standStill()
+		<-session.Done()
+		w.took(start, 72*time.Second+25*time.Second)
+	})
+}
+
+// A window that ends during a standstill lasts a moment longer: its peer may have come back meanwhile.
+func TestResume_WindowOutlivesAStandstill(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithResumeWindow(20*time.Second), wspulse.WithMetrics(standstill{lasts: time.Minute}))
+			alice := w.dial("r", "alice")
+			session := w.connection("r", "alice")
+			alice.drop()
+			start := time.Now()
+			time.Sleep(time.Second)
+			w.standStill()
+			if back {
+				time.Sleep(30 * time.Second)
+				_, _, err := w.upgrade("?room=r&id=alice", nil) // is let in after the standstill
+				w.must(err)
+				time.Sleep(time.Minute)
+				if w.connection("r", "alice") != session {
+					t.Error("the session was not resumed")
+				}
+				return
+			}
+			<-session.Done()
+			w.took(start, 61*time.Second+5*time.Second)
+		})
+	}
+}

@@ -183,6 +183,15 @@ func TestClosing_WhatTheKernelKeepsIsCounted(t *testing.T) {
 		if n := g.sent.Load() + g.dropped.Load(); n != frames {
 			t.Errorf("%d frames are counted", n)
 		}
+		got := int64(0)
+		for ; ; got++ {
+			if _, _, err := alice.ReadMessage(); err != nil {
+				break
+			}
+		}
+		if sent := g.sent.Load(); got != sent {
+			t.Errorf("%d frames count as sent, the peer got %d", sent, got)
+		}
 		return g.dropped.Load() > 0
 	}
 	for range 20 { // the write pump may have been faster
