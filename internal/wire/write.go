@@ -63,21 +63,23 @@ func (w *stallTimer) begin(wait time.Duration) {
 	defer w.mu.Unlock()
 	w.on, w.wait = true, wait
 	_, w.kernel = w.socket.Taken()
-	w.arm(w.look())
+	taken, ago := w.look()
+	if ago >= maxLump*wait {
+		taken = 0 // nobody knows when they were
+	}
+	w.arm(taken)
 }
 
-// look returns how many bytes were taken since the last look at the socket, if that was not long ago.
-func (w *stallTimer) look() uint64 {
-	taken := w.socket.accepted.Load()
+// look returns how many bytes were taken since the last look at the socket, and how long ago that was.
+func (w *stallTimer) look() (taken uint64, ago time.Duration) {
+	all := w.socket.accepted.Load()
 	if w.kernel {
-		taken, _ = w.socket.Taken()
+		all, _ = w.socket.Taken()
 	}
 	now := time.Now().UnixNano()
-	before, recent := w.socket.taken, now-w.socket.lookedAt < int64(maxLump*w.wait)
-	if w.socket.taken, w.socket.lookedAt = taken, now; !recent {
-		return 0 // nobody knows when they were
-	}
-	return taken - before
+	taken, ago = all-w.socket.taken, time.Duration(now-w.socket.lookedAt)
+	w.socket.taken, w.socket.lookedAt = all, now
+	return taken, ago
 }
 
 // arm gives the peer its wait, or longer if it has just taken that many bytes at once: a proxy takes nothing more
@@ -109,7 +111,7 @@ func (w *stallTimer) check() {
 		return
 	}
 	now := time.Now()
-	taken := w.look()
+	taken, _ := w.look()
 	if taken < minProgress && !w.excused(now) {
 		w.socket.Cut(now)
 		return

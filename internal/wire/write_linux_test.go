@@ -93,3 +93,21 @@ func TestWriteAll_TCPBelowTheFloor(t *testing.T) {
 		t.Errorf("%d bytes written in %v: %v", n, time.Since(start), err)
 	}
 }
+
+// A proxy takes a lot at once, and then nothing until it has passed on a good part of that.
+func TestWriteAll_PeerThatTakesLumps(t *testing.T) {
+	const (
+		wait = 100 * time.Millisecond
+		size = 1 << 20
+	)
+	t.Parallel()
+	conn, peer := networkPair(t, 16<<10)
+	read := readSlowly(peer, 256<<10, 3*wait)
+	if n, err := socketOver(conn).WriteAll(make([]byte, size), wait); n != size || err != nil {
+		t.Errorf("%d bytes written: %v", n, err)
+	}
+	_ = conn.Close()
+	if all := <-read; all != size {
+		t.Errorf("%d bytes have come", all)
+	}
+}
