@@ -44,19 +44,20 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	http.Error(w, f.answer, f.status)
 }
 
-// record tells the log, if its turn has come, and the collector.
+// record tells the log, if its turn has come, and the collector. It says whether a line has been logged, by it or before.
 func (s *server) record(r *http.Request, f *refusal) (logged bool) {
 	remote := zap.String("remoteAddr", r.RemoteAddr)
 	switch {
 	case f.limit != "":
 		return s.hub.limitReached(f.limit, "", "", remote)
-	case f.kind != "":
-		if entry := s.hub.limited.checkCause(f.level, "wspulse: upgrade refused", f.kind, f.detail); entry != nil {
-			entry.Write(zap.Int("status", f.status), remote, zap.String("error", f.text))
-			return true
-		}
+	case f.kind == "":
+		return true
 	}
-	return false
+	entry := s.hub.limited.checkCause(f.level, "wspulse: upgrade refused", f.kind, f.detail)
+	if logged = entry != nil; logged {
+		entry.Write(zap.Int("status", f.status), remote, zap.String("error", f.text))
+	}
+	return logged
 }
 
 // refuseClosed is for all that comes to a server that has ended.
