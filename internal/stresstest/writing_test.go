@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,4 +77,39 @@ func heapInUse() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc + m.StackInuse)
+}
+
+// A message of which a part has been written, and which is waited for, counts for the memory budget.
+func TestWriting_WhatIsWaitedForIsCounted(t *testing.T) {
+	needKernel(t)
+	tally := &loadTally{}
+	w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithMemoryBudget(1<<20))
+	w.dial("r", "alice") // and read nothing
+	session := w.session("r", "alice")
+	payload := func(size int) wspulse.Frame {
+		return wspulse.Frame{Event: "large", Payload: []byte(`"` + strings.Repeat("x", size) + `"`)}
+	}
+	stuck := func(sent int64) bool {
+		for start := time.Now(); time.Since(start) < time.Second; time.Sleep(5 * time.Millisecond) {
+			if tally.sent.Load() == sent {
+				return false
+			}
+		}
+		return true
+	}
+	for sent := int64(1); ; sent++ {
+		if err := session.Send(payload(900 << 10)); err != nil {
+			t.Fatal(err)
+		}
+		if stuck(sent) {
+			break
+		}
+	}
+	if n := tally.dropped.Load(); n > 0 {
+		t.Fatalf("%d dropped before the budget is used up", n)
+	}
+	if err := session.Send(payload(200 << 10)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the frame is dropped for the budget", func() bool { return tally.dropped.Load() == 1 })
 }
