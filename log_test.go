@@ -35,7 +35,9 @@ func TestLog_NobodyWaitsForTheSink(t *testing.T) {
 		alice.expect("hello")
 		w.server.Send("bob", ev(strings.Repeat("x", 100))) // over a limit, and so a line
 		alice.send("hi")
+		synctest.Wait()
 		w.must(w.server.Kick("alice"))
+		synctest.Wait()
 		w.dial("r", "bob").expect("hello")
 		w.must(w.connection("r", "bob").Close())
 		w.expect("alice:connect bob:connect bob:drop(1006) alice:message(hi) alice:disconnect(nil) bob:restore " +
