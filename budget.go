@@ -3,31 +3,22 @@ package wspulse
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 )
 
-// reclaim brings the bytes in all queues down to seven eighths of the budget. The largest queues pay, each its oldest
-// frames, until they are as small as the next. Hub.
+// reclaim brings the bytes of all outboxes down to seven eighths of the budget. The largest pay, each with its oldest
+// frames, until they are as small as the next. A message of which a part has been written can't be dropped. Hub.
 func (h *hub) reclaim() {
 	over := h.queued.Load() - h.cfg.memoryBudget
-	if h.cfg.memoryBudget == 0 || over <= 0 {
+	if h.cfg.memoryBudget == 0 || over <= 0 || time.Now().Before(h.reclaimAt) {
 		return
 	}
-	type debtor struct {
-		session *session
-		bytes   int
-	}
-	var debtors []debtor
-	for _, s := range h.sessions {
-		if n := s.outbox.size(); n > 0 {
-			debtors = append(debtors, debtor{s, n})
-		}
-	}
+	debtors := h.debtors()
 	if len(debtors) == 0 {
 		return
 	}
-	slices.SortFunc(debtors, func(a, b debtor) int { return cmp.Compare(b.bytes, a.bytes) })
 	level, excess := 0, int(over+h.cfg.memoryBudget/8)
 	for n, sum := 1, 0; n <= len(debtors); n++ { // the n largest come down to one level
 		sum += debtors[n-1].bytes
@@ -44,7 +35,30 @@ func (h *hub) reclaim() {
 		d.session.dropped(n)
 		dropped += n
 	}
+	if dropped == 0 { // there are only messages that are being written
+		h.reclaimAt = time.Now().Add(reclaimPeriod)
+	}
 	h.limitReached(LimitMemoryBudget, "", "", zap.Int("framesDropped", dropped))
+}
+
+// reclaimPeriod is how long the hub looks for no more to reclaim where it has found nothing.
+const reclaimPeriod = 10 * time.Millisecond
+
+// A debtor is a session whose outbox holds something.
+type debtor struct {
+	session *session
+	bytes   int
+}
+
+// debtors returns the sessions that hold something, those that hold most first.
+func (h *hub) debtors() (debtors []debtor) {
+	for _, s := range h.sessions {
+		if n := s.outbox.size(); n > 0 {
+			debtors = append(debtors, debtor{s, n})
+		}
+	}
+	slices.SortFunc(debtors, func(a, b debtor) int { return cmp.Compare(b.bytes, a.bytes) })
+	return debtors
 }
 
 // overBudget asks the hub to reclaim, if need be.

@@ -61,16 +61,16 @@ func (h *hub) serveRooms(q *roomQueue) {
 func (h *hub) slice(r *room) (visits int) {
 	if r.pass == r.backlog.first() {
 		r.pass = min(r.pass+uint64(h.cfg.passSize()), r.backlog.next())
-		r.left = len(r.members)
+		r.unvisited = len(r.members)
 	}
 	var pumps *convoy
-	for ; visits < maxVisits && r.left > 0; visits++ {
-		r.left--
-		s := r.members[r.left]
+	for ; visits < maxVisits && r.unvisited > 0; visits++ {
+		r.unvisited--
+		s := r.members[r.unvisited]
 		pumps = pumps.add(s.push(r.due(s, r.pass)))
 	}
 	pumps.launch()
-	if r.left == 0 {
+	if r.unvisited == 0 {
 		h.retire(r, r.pass)
 	}
 	return visits

@@ -221,7 +221,8 @@ func (w *world) standStill() {
 // After a standstill a peer is asked once more before it is given up, since its answer may not have been read.
 func TestHeartbeat_AsksAgainAfterAStandstill(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithMetrics(standstill{lasts: time.Minute}))
+		w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second),
+			wspulse.WithMetrics(standstill{lasts: time.Minute}))
 		alice := w.dialIdle("r", "alice")
 		alice.mute()
 		alice.StartReading()
@@ -238,7 +239,8 @@ func TestHeartbeat_AsksAgainAfterAStandstill(t *testing.T) {
 func TestResume_WindowOutlivesAStandstill(t *testing.T) {
 	for _, back := range []bool{false, true} {
 		inBubble(t, func(t *testing.T) {
-			w := newWorld(t, wspulse.WithResumeWindow(20*time.Second), wspulse.WithMetrics(standstill{lasts: time.Minute}))
+			w := newWorld(t, wspulse.WithResumeWindow(20*time.Second),
+				wspulse.WithMetrics(standstill{lasts: time.Minute}))
 			alice := w.dial("r", "alice")
 			session := w.connection("r", "alice")
 			alice.drop()

@@ -54,6 +54,7 @@ type hub struct {
 	beats     *line.Line[link]      // to ping
 	silent    *line.Line[link]      // from which nothing has come since a ping
 	jumped    time.Time             // when the hub was last late for a heartbeat
+	reclaimAt time.Time             // before that there is nothing to reclaim
 	fresh     roomQueue             // rooms with broadcasts to fan out that had none before
 	busy      roomQueue             // those that were not through after a slice
 }

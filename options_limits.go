@@ -135,7 +135,8 @@ func WithSendBufferBytes(n int) ServerOption {
 // in many queues counts in each. When there are more, the largest queues lose their oldest frames until an eighth of
 // the budget is free, and FrameDropped counts them. That happens a moment after the frame that was too much.
 //
-// What a socket does not take goes back to its queue, but for the one message that has begun. That is counted too.
+// What a socket does not take goes back to its queue, but for the one message that has begun. That is counted too,
+// but can't be dropped: other frames of its session, and of those that hold as much, are dropped in its place.
 // Over TLS, up to 16 KiB and the frame that goes over it are held for a peer that does not read, and are not counted.
 // Nor is what a session that has ended still writes, nor what waits in a room to be fanned out.
 //

@@ -121,11 +121,12 @@ func (o *outbox) replace(f *wire.Frame) (lost int) {
 	return lost
 }
 
-// shrink drops the oldest frames until no more than that many bytes are queued, and says how many it dropped.
+// shrink drops the oldest frames until the outbox holds no more than that many bytes, or only a message that is waited
+// for. It says how many it dropped.
 func (o *outbox) shrink(bytes int) (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
-	for ; o.bytes > bytes; lost++ {
+	for ; o.bytes > 0 && o.bytes+o.flying > bytes; lost++ {
 		o.pop()
 	}
 	o.tidy()
@@ -260,11 +261,11 @@ func (o *outbox) signals() bool {
 	return len(o.control) > 0
 }
 
-// size returns how many bytes are in the queue.
+// size returns how many bytes are queued or waited for.
 func (o *outbox) size() int {
 	o.mu.Lock()
 	defer o.unlock()
-	return o.bytes
+	return o.bytes + o.flying
 }
 
 // What follows runs with mu held.

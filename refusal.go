@@ -44,7 +44,8 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	http.Error(w, f.answer, f.status)
 }
 
-// record tells the log, if its turn has come, and the collector. It says whether a line has been logged, by it or before.
+// record tells the log, if its turn has come, and the collector. It says whether a line has been logged, by it or by
+// whoever found the fault.
 func (s *server) record(r *http.Request, f *refusal) (logged bool) {
 	remote := zap.String("remoteAddr", r.RemoteAddr)
 	switch {

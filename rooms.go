@@ -9,11 +9,11 @@ type room struct {
 	members []*session // guarded by hub.mu
 
 	// Owned by the hub goroutine.
-	backlog backlog
-	pass    uint64 // those before it are being fanned out; backlog.first() between passes
-	left    int    // members[:left] have not been visited in this pass
-	queued  bool   // in hub.fresh or hub.busy
-	next    *room  // behind it there
+	backlog   backlog
+	pass      uint64 // those before it are being fanned out; backlog.first() between passes
+	unvisited int    // members[:unvisited] have not been visited in this pass
+	queued    bool   // in hub.fresh or hub.busy
+	next      *room  // behind it there
 }
 
 func newRoom(cfg *serverConfig, id string) *room {
@@ -84,7 +84,7 @@ func (h *hub) remove(s *session) (destroyed bool) {
 		delete(h.rooms, r.id)
 	}
 	h.mu.Unlock()
-	if r.left = min(r.left, last); destroyed {
+	if r.unvisited = min(r.unvisited, last); destroyed {
 		h.retire(r, r.backlog.next())
 	}
 	return destroyed

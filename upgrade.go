@@ -60,12 +60,12 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// gone says why a request can become a session no more: its context is done, since its client has left, or since what
+// whyOver says why a request can become a session no more: its context is done, since its client has left, or since what
 // is in front of the server has given it up; or the client has left and net/http has not noticed, as it does not where
 // something came behind the request. It returns nil while nothing of that is known. socket is that of the request
 // from when it has been taken over from net/http until it is answered, and nil before and after: once a client has its
 // answer it may say something and leave.
-func gone(r *http.Request, socket *wire.Socket) error {
+func whyOver(r *http.Request, socket *wire.Socket) error {
 	if err := context.Cause(r.Context()); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *server) check(r *http.Request) *refusal {
 		return refuseClosed
 	default:
 	}
-	return s.ended(r, nil)
+	return s.over(r, nil)
 }
 
 // identify asks the application who a request is from, and whether it may come in.
@@ -131,12 +131,12 @@ func (s *server) ask(r *http.Request, name, connectionID string, fn func()) *ref
 	if !s.hub.contain(name, connectionID, fn) {
 		return refusePanic(name)
 	}
-	return s.ended(r, nil)
+	return s.over(r, nil)
 }
 
-// ended refuses a request that can become a session no more.
-func (s *server) ended(r *http.Request, socket *wire.Socket) *refusal {
-	switch cause := gone(r, socket); {
+// over refuses a request that can become a session no more.
+func (s *server) over(r *http.Request, socket *wire.Socket) *refusal {
+	switch cause := whyOver(r, socket); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errHandshakeTime):
@@ -157,7 +157,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 		return nil, refuseHijack(w, err)
 	}
 	l := newLink(s.hub, conn)
-	if f := s.ended(r, &l.socket); f != nil {
+	if f := s.over(r, &l.socket); f != nil {
 		s.record(r, f) // net/http gives no answer any more
 		l.socket.Abort()
 		return nil, nil
@@ -181,13 +181,13 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	if g.connectionID == "" {
 		g.connectionID = uuid.NewString()
 	}
-	if f := s.ended(r, nil); f != nil {
+	if f := s.over(r, nil); f != nil {
 		return f
 	}
 	select {
 	case s.hub.registrations <- g:
 	case <-r.Context().Done():
-		return s.ended(r, nil)
+		return s.over(r, nil)
 	case <-s.hub.quit:
 		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
 	}

@@ -21,8 +21,8 @@ func needKernel(t *testing.T) {
 	}
 }
 
-// A client that leaves and dials again at once is resumed: its end has arrived before its new request. While a callback runs,
-// that is not known before somebody else has read.
+// A client that leaves and dials again at once is resumed: its end has arrived before its new request. While a callback
+// runs, that is not known before somebody else has read.
 func TestLeaving_RedialAtOnce(t *testing.T) {
 	needKernel(t)
 	leaves := map[string]func(c *websocket.Conn){

@@ -79,37 +79,56 @@ func heapInUse() int {
 	return int(m.HeapAlloc + m.StackInuse)
 }
 
-// A message of which a part has been written, and which is waited for, counts for the memory budget.
+// A message of which a part has been written, and which is waited for, counts for the memory budget. Its session pays,
+// and not those that hold less.
 func TestWriting_WhatIsWaitedForIsCounted(t *testing.T) {
 	needKernel(t)
 	tally := &loadTally{}
-	w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithMemoryBudget(1<<20))
-	w.dial("r", "alice") // and read nothing
-	session := w.session("r", "alice")
-	payload := func(size int) wspulse.Frame {
-		return wspulse.Frame{Event: "large", Payload: []byte(`"` + strings.Repeat("x", size) + `"`)}
-	}
-	stuck := func(sent int64) bool {
-		for start := time.Now(); time.Since(start) < time.Second; time.Sleep(5 * time.Millisecond) {
-			if tally.sent.Load() == sent {
-				return false
-			}
-		}
-		return true
-	}
-	for sent := int64(1); ; sent++ {
-		if err := session.Send(payload(900 << 10)); err != nil {
+	suspended := make(chan struct{})
+	w := newNetWorld(t, wspulse.WithMetrics(tally), wspulse.WithMemoryBudget(1<<20), wspulse.WithResumeWindow(time.Minute),
+		wspulse.WithOnTransportDrop(func(wspulse.Connection, error) { close(suspended) }))
+	bob := w.dial("r", "bob")
+	_ = bob.Close()
+	<-suspended
+	for range 10 { // wait for him
+		if err := w.server.Send("bob", ev("small")); err != nil {
 			t.Fatal(err)
 		}
-		if stuck(sent) {
-			break
-		}
+	}
+	w.dial("r", "alice") // and reads nothing
+	alice := w.session("r", "alice")
+	for sent := int64(1); writes(tally, alice, sent, 900<<10); sent++ {
 	}
 	if n := tally.dropped.Load(); n > 0 {
 		t.Fatalf("%d dropped before the budget is used up", n)
 	}
-	if err := session.Send(payload(200 << 10)); err != nil {
-		t.Fatal(err)
+	for n := int64(1); n <= 5; n++ {
+		if err := alice.Send(sized(200 << 10)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a frame is dropped for the budget", func() bool { return tally.dropped.Load() == n })
 	}
-	eventually(t, "the frame is dropped for the budget", func() bool { return tally.dropped.Load() == 1 })
+	again := w.dial("r", "bob")
+	for range 10 {
+		if err := hear(again, "small"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func sized(size int) wspulse.Frame {
+	return wspulse.Frame{Event: "large", Payload: []byte(`"` + strings.Repeat("x", size) + `"`)}
+}
+
+// writes sends a frame of that size, and says whether it has been written, as number sent of all, within a moment.
+func writes(tally *loadTally, c wspulse.Connection, sent int64, size int) (written bool) {
+	if c.Send(sized(size)) != nil {
+		return false
+	}
+	for start := time.Now(); time.Since(start) < 500*time.Millisecond; time.Sleep(5 * time.Millisecond) {
+		if tally.sent.Load() == sent {
+			return true
+		}
+	}
+	return false
 }

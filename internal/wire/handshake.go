@@ -95,7 +95,8 @@ func validKey(key string) bool {
 
 // Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http
 // gave away. extensions are those that have been negotiated. It returns what the client has sent behind its request.
-// Where it fails it closes the connection. It comes before all other writes.
+// Where it fails it closes the connection. It comes before all other writes, and clears the deadline that whoever gave
+// the connection away may have left.
 func (s *Socket) Accept(buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (
 	early []byte, err error) {
 	if n := buffered.Buffered(); n > 0 {
@@ -114,6 +115,7 @@ func (s *Socket) Accept(buffered *bufio.Reader, r *http.Request, extensions stri
 
 // writeWithin writes p within wait, however much of it the peer takes meanwhile.
 func (s *Socket) writeWithin(p []byte, wait time.Duration) error {
+	defer s.Conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
 	n, err := s.TryWrite(p)
 	if err != nil || n == len(p) {
 		return err
@@ -122,7 +124,6 @@ func (s *Socket) writeWithin(p []byte, wait time.Duration) error {
 		return err
 	}
 	_, err = s.Conn.Write(p[n:])
-	_ = s.Conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
 	return err
 }
 

@@ -145,6 +145,22 @@ func TestAccept_LeavesNoDeadline(t *testing.T) {
 	})
 }
 
+// Nor has the time that whoever gave the connection away had set for it.
+func TestAccept_ClearsADeadline(t *testing.T) {
+	server, client := tcpPair(t)
+	if err := server.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	socket := wire.NewSocket(server)
+	if _, err := socket.Accept(bufio.NewReader(client), upgradeRequest(func(*http.Request) {}), "", time.Second); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(60 * time.Millisecond)
+	if _, err := server.Write([]byte("later")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A client that does not read the answer is given up, and its connection closed.
 func TestAccept_GivesUp(t *testing.T) {
 	server, client := net.Pipe()

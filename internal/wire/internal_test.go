@@ -8,7 +8,7 @@ import (
 )
 
 // A check that comes when the write is over leaves the socket alone, also while the next write waits.
-func TestWatch_LateCheck(t *testing.T) {
+func TestStallTimer_LateCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer peer.Close()
@@ -33,7 +33,7 @@ func isCut(s *Socket) bool {
 }
 
 // Time in which this process did not run is not held against the peer.
-func TestWatch_ProcessIsPaused(t *testing.T) {
+func TestStallTimer_ProcessIsPaused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn, peer := net.Pipe()
 		defer peer.Close()

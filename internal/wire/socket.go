@@ -137,15 +137,12 @@ func (s *Socket) CloseWrite() {
 	}
 }
 
-// Abort closes the connection at once.
-func (s *Socket) Abort() { Abort(s.Conn) }
-
-// Abort closes a connection at once. TLS would say good-bye first, for up to five seconds.
-func Abort(conn net.Conn) {
-	if under, ok := conn.(interface{ NetConn() net.Conn }); ok {
+// Abort closes the connection at once. TLS would say good-bye first, for up to five seconds.
+func (s *Socket) Abort() {
+	if under, ok := s.Conn.(interface{ NetConn() net.Conn }); ok {
 		_ = under.NetConn().Close()
 	}
-	_ = conn.Close()
+	_ = s.Conn.Close()
 }
 
 // Reset is Abort, but the peer gets nothing more of what it has not taken yet.
