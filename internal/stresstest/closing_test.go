@@ -29,7 +29,7 @@ var closings = map[string]struct {
 // A peer that goes on sending, reads slowly, or whose callback is busy reads what was flushed and the close code, as long as it
 // takes no longer than writeWait.
 func TestClosing_PeerGetsAllOfIt(t *testing.T) {
-	const frames = 100
+	const frames, size = 100, 4000
 	for name, end := range closings {
 		for _, busy := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, callback busy: %t", name, busy), func(t *testing.T) {
@@ -47,8 +47,7 @@ func TestClosing_PeerGetsAllOfIt(t *testing.T) {
 						}
 					}))
 				defer close(release)
-				w.listener.buffers.Store(16 << 10)
-				alice := w.dial("r", "alice")
+				alice := w.dialWith(w.dialerOf(100<<10), "r", "alice") // less than a segment would make the kernel slow
 				session := w.session("r", "alice")
 				if err := say(alice, "work"); err != nil {
 					t.Fatal(err)
@@ -56,7 +55,7 @@ func TestClosing_PeerGetsAllOfIt(t *testing.T) {
 				<-called
 				for i := range frames {
 					f := ev(fmt.Sprint(i))
-					f.Payload = []byte(`"` + strings.Repeat("y", 1000) + `"`)
+					f.Payload = []byte(`"` + strings.Repeat("y", size) + `"`)
 					if err := session.Send(f); err != nil {
 						t.Fatal(err)
 					}

@@ -143,6 +143,19 @@ func (w *netWorld) dialer() *websocket.Dialer {
 	}
 }
 
+// dialerOf is dialer for connections with a receive buffer of so many bytes.
+func (w *netWorld) dialerOf(readBuffer int) *websocket.Dialer {
+	dialer := w.dialer()
+	dialer.NetDialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := w.listener.dial(ctx, network, addr)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(readBuffer)
+		}
+		return c, err
+	}
+	return dialer
+}
+
 func (w *netWorld) tryDial(dialer *websocket.Dialer, room, id string) (*websocket.Conn, error) {
 	ws, response, err := dialer.Dial("ws"+strings.TrimPrefix(w.http.URL, "http")+"/?room="+room+"&id="+id, nil)
 	if response != nil {

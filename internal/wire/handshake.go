@@ -115,15 +115,13 @@ func (s *Socket) Accept(buffered *bufio.Reader, r *http.Request, extensions stri
 
 // writeWithin writes p within wait, however much of it the peer takes meanwhile.
 func (s *Socket) writeWithin(p []byte, wait time.Duration) error {
-	defer s.Conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
 	n, err := s.TryWrite(p)
-	if err != nil || n == len(p) {
-		return err
+	if err == nil && n < len(p) {
+		if err = s.Conn.SetWriteDeadline(time.Now().Add(wait)); err == nil {
+			_, err = s.Conn.Write(p[n:])
+		}
 	}
-	if err := s.Conn.SetWriteDeadline(time.Now().Add(wait)); err != nil {
-		return err
-	}
-	_, err = s.Conn.Write(p[n:])
+	_ = s.Conn.SetWriteDeadline(time.Time{}) // where this fails, writing does
 	return err
 }
 
