@@ -40,6 +40,7 @@ tidy: ## fail on modules that go mod tidy would change
 vet: ## go vet, and of the root module for the other systems that it is for
 	$(call each,$(MODULES),go vet ./...)
 	@set -e; for os in $(SYSTEMS); do echo "== $$os"; GOWORK=off GOOS=$$os go vet ./...; done
+	GOOS=linux GOARCH=386 go vet ./... # where an int has 32 bits
 
 lint: ## golangci-lint, at a pinned version
 	$(call each,$(MODULES),go run $(GOLANGCI) run ./...)

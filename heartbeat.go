@@ -87,7 +87,7 @@ func (h *hub) giveUp(now time.Time) {
 func (l *link) mark() {
 	pending, _ := l.socket.Pending()
 	l.pulse.taken = l.socket.Progress()
-	l.pulse.ahead = uint32(min(pending, math.MaxUint32))
+	l.pulse.ahead = uint32(min(uint64(pending), math.MaxUint32))
 }
 
 // timeToRead is what a peer is given, beyond pongWait, for what its TCP has taken since the first ping without an
