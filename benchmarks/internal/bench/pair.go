@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"syscall"
@@ -24,6 +25,8 @@ type setup struct {
 	conns, rooms, mute int // rooms is 1 if not set
 	size               int // of a message; the plan's if not set
 	receive            string
+	sleep, spin        time.Duration // what each callback does
+	ping               time.Duration // between heartbeats; the plan's if not set
 	resume             time.Duration
 	idle               bool
 	sendBuffer         int
@@ -67,8 +70,8 @@ func (p *pair) start(r runner, s setup) (err error) {
 	}
 	var ready control.ServerReady
 	err = p.server.Call(callTimeout, "setup", control.ServerSetup{
-		Peer: r.peer, Rooms: p.rooms, Size: p.size, Queue: p.plan.Queue, Ping: p.plan.Ping, Pong: p.plan.Pong,
-		Receive: s.receive, Resume: s.resume, Idle: s.idle, SendBuffer: s.sendBuffer, CPUProfile: cpu, HeapProfile: heap,
+		Peer: r.peer, Rooms: p.rooms, Size: p.size, Queue: p.plan.Queue, Ping: cmp.Or(s.ping, p.plan.Ping), Pong: p.plan.Pong,
+		Receive: s.receive, Sleep: s.sleep, Spin: s.spin, Resume: s.resume, Idle: s.idle, SendBuffer: s.sendBuffer, CPUProfile: cpu, HeapProfile: heap,
 	}, &ready)
 	if err != nil {
 		return err

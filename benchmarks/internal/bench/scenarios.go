@@ -76,7 +76,7 @@ const saturatedSample = 16 // one message in so many is timed where there are mi
 func Scenarios(plan Plan) []Scenario {
 	return []Scenario{
 		fanout(plan), rooms(plan), scale(plan), sizes(plan), echo(plan), fanin(plan),
-		idle(plan), storm(plan), slow(plan), resume(plan),
+		callbacks(plan), unicast(plan), idle(plan), heartbeat(plan), storm(plan), slow(plan), resume(plan),
 	}
 }
 
@@ -212,6 +212,43 @@ func (p *pair) echo() (Figures, error) {
 		"cpu": each(spent.cpu, got.Deliveries), "rate": float64(got.Deliveries) / driven.Elapsed.Seconds() / 1000,
 		"p50": milliseconds(got.P50), "p99": milliseconds(got.P99),
 	}, nil
+}
+
+func callbacks(plan Plan) Scenario {
+	const sleep, spin = 5 * time.Millisecond, 200 * time.Microsecond
+	measure := func(s setup) func(runner) (Figures, error) {
+		s.conns, s.receive = plan.EchoConns, "echo"
+		return func(r runner) (Figures, error) { return r.connected(s, (*pair).echo) }
+	}
+	return Scenario{
+		Name: "callbacks",
+		About: fmt.Sprintf("The echo of %d connections with one message each in flight, whose callbacks sleep, or keep a processor busy "+
+			"for so long by the clock, before they answer. The CPU has the time in which they do.", plan.EchoConns),
+		Columns: []Column{rateColumn, p99Column, cpuColumn},
+		Cases: []Case{
+			{fmt.Sprintf("sleep %v", sleep), measure(setup{sleep: sleep})},
+			{fmt.Sprintf("busy %v", spin), measure(setup{spin: spin})},
+		},
+	}
+}
+
+func unicast(plan Plan) Scenario {
+	rate := plan.PacedRates[0]
+	return Scenario{
+		Name: "unicast",
+		About: fmt.Sprintf("A goroutine outside of callbacks sends a message to each of %d connections in turn, %d bytes that are made anew for each, "+
+			"so many a second. Latencies count from the beginning of a turn: the time that the sending takes is in them.", plan.Fanout, plan.Message),
+		Columns: []Column{cpuColumn, p50Column, p99Column},
+		Cases: []Case{{PacedName(rate), func(r runner) (Figures, error) {
+			return r.connected(setup{conns: plan.Fanout}, func(p *pair) (Figures, error) {
+				warmup, taken := p.paced(plan.Warmup, rate), p.paced(plan.Duration, rate)
+				warmup.Unicast, taken.Unicast = true, true
+				f, err := p.measure(warmup, taken)
+				delete(f, "rate")
+				return f, err
+			})
+		}}},
+	}
 }
 
 func fanin(plan Plan) Scenario {

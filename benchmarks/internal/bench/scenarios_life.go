@@ -57,6 +57,46 @@ const (
 	idleRate     = 10 // a second: the slowest needs some 50 ms for one
 )
 
+func heartbeat(plan Plan) Scenario {
+	return Scenario{
+		Name: "heartbeat",
+		About: fmt.Sprintf("%d connections that only answer pings, which come every %v, so that there is enough to measure. A heartbeat is all that the "+
+			"server spends while each connection gets two pings, over their number. A heartbeat over %v is what a connection costs a second at the usual pings.",
+			plan.Idle, plan.Beat, plan.Ping),
+		Columns: []Column{
+			{Key: "cpu", Title: fmt.Sprintf("server CPU at %v pings, µs a second each", plan.Ping)},
+			{Key: "beat", Title: "µs a heartbeat", Info: true},
+		},
+		Cases: []Case{{"pings only", func(r runner) (Figures, error) {
+			return r.connected(setup{conns: plan.Idle, ping: plan.Beat}, (*pair).heartbeat)
+		}}},
+	}
+}
+
+func (p *pair) heartbeat() (Figures, error) {
+	if _, err := p.stats(true); err != nil { // so that what is left of the connects costs nothing later
+		return nil, err
+	}
+	var (
+		spent cost
+		beats control.Heartbeats
+	)
+	for _, each := range []int{1, 2} { // the first is the warm-up
+		if err := p.load.Call(callTimeout, "reset", struct{}{}, nil); err != nil {
+			return nil, err
+		}
+		var err error
+		spent, err = p.spent(func() error {
+			return p.load.Call(callTimeout, "heartbeats", control.Heartbeats{Count: int64(each * p.conns)}, &beats)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	beat := each(spent.cpu, beats.Count)
+	return Figures{"beat": beat, "cpu": beat / p.plan.Ping.Seconds()}, nil
+}
+
 func storm(plan Plan) Scenario {
 	return Scenario{
 		Name:  "storm",

@@ -10,6 +10,7 @@ type ServerSetup struct {
 	Queue       int           // messages that each connection may queue
 	Ping, Pong  time.Duration // heartbeat
 	Receive     string        // what to do with messages: "", "echo" or "count"
+	Sleep, Spin time.Duration // what each callback does before it answers
 	Resume      time.Duration // how long sessions outlive their connection
 	Idle        bool          // connections will do nothing
 	SendBuffer  int           // of each socket in the kernel, in bytes; 0 is the system's choice
@@ -26,6 +27,7 @@ type ServerReady struct {
 // Publish broadcasts to all rooms: "publish".
 type Publish struct {
 	Size     int
+	Unicast  bool // to each member by itself, in turn
 	Duration time.Duration
 	Rate     float64 // of messages a second and room; 0 is closed loop
 	Window   uint32  // closed loop: messages of a room that may be unacknowledged
@@ -91,6 +93,9 @@ type Delivered struct {
 	Last                         int64 // when the last one arrived, package clock
 	P50, P99, P999, Max          time.Duration
 }
+
+// Heartbeats is the argument of "heartbeats", which waits for so many since the last "reset", and its result.
+type Heartbeats struct{ Count int64 }
 
 // Drive is the argument of "echo" and "send".
 type Drive struct {

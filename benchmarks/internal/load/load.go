@@ -70,6 +70,8 @@ func (l *load) handle(op string, args json.RawMessage) (any, error) {
 		return control.With(args, l.echo)
 	case "send":
 		return control.With(args, l.send)
+	case "heartbeats":
+		return control.With(args, l.heartbeats)
 	case "drop":
 		return control.With(args, l.drop)
 	}
@@ -197,6 +199,7 @@ func (l *load) reset(none) (none, error) {
 	l.each(func(w *worker) {
 		w.tally = tally{}
 		w.delivered.Store(0)
+		w.pinged.Store(0)
 	})
 	return none{}, nil
 }
@@ -227,6 +230,18 @@ func (l *load) await(a control.Await) (control.Delivered, error) {
 		Deliveries: all.delivered, Lost: max(all.lost, a.Deliveries-all.delivered), Misordered: all.misordered, Last: all.last,
 		P50: all.ages.Quantile(0.5), P99: all.ages.Quantile(0.99), P999: all.ages.Quantile(0.999), Max: all.ages.Max(),
 	}, nil
+}
+
+// heartbeats waits until the servers' pings have been answered so many times.
+func (l *load) heartbeats(a control.Heartbeats) (control.Heartbeats, error) {
+	pinged := func() (n int64) {
+		for _, w := range l.workers {
+			n += w.pinged.Load()
+		}
+		return n
+	}
+	err := l.poll(pinged, func() bool { return pinged() >= a.Count })
+	return control.Heartbeats{Count: pinged()}, err
 }
 
 // drop resets all connections.

@@ -98,6 +98,7 @@ func (w *worker) payload(c *conn, b []byte, now int64) (n int, wait bool) {
 		c.seeking = w.load.dialect.Joined
 	}
 	if c.left -= len(b); c.left == 0 && !c.found && c.size == 2 && w.load.dialect.TextPing {
+		w.tally.pings++
 		_ = w.write(c, newFrame([]byte("{}")).bytes)
 	}
 	return len(b), false
@@ -107,6 +108,7 @@ func (w *worker) payload(c *conn, b []byte, now int64) (n int, wait bool) {
 func (w *worker) whole(c *conn, first byte, payload []byte, now int64) error {
 	switch first & 0x0f {
 	case opPing:
+		w.tally.pings++
 		pong := newFrame(payload)
 		pong.bytes[0] = finalBit | opPong
 		return w.write(c, pong.bytes)

@@ -33,12 +33,14 @@ type worker struct {
 
 	tally     tally
 	delivered atomic.Int64 // tally.delivered, for the control goroutine
+	pinged    atomic.Int64 // tally.pings, for the control goroutine
 	driver    driver
 }
 
 // tally is what has arrived since the last reset.
 type tally struct {
 	delivered, lost, misordered int64
+	pings                       int64 // that were answered
 	last                        int64
 	ages                        histogram.Histogram
 }
@@ -102,6 +104,7 @@ func (w *worker) obey() {
 
 func (w *worker) publishProgress() {
 	w.delivered.Store(w.tally.delivered)
+	w.pinged.Store(w.tally.pings)
 	if len(w.acks) > 0 {
 		if _, err := w.load.acks.Write(w.acks); err != nil {
 			w.load.fail(err)

@@ -2,7 +2,9 @@ package peers
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/centrifugal/centrifuge"
@@ -70,6 +72,7 @@ func (p *centrifugePeer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *centrifugePeer) connected(c *centrifuge.Client) {
 	if p.cfg.Echo {
 		c.OnRPC(func(e centrifuge.RPCEvent, reply centrifuge.RPCCallback) {
+			p.cfg.Work()
 			reply(centrifuge.RPCReply{Data: e.Data}, nil)
 		})
 	}
@@ -93,4 +96,10 @@ func (p *centrifugePeer) Speaker(room string, size int) Speaker {
 		_, err := p.node.Publish(room, data(seq, now), options...)
 		return err
 	}
+}
+
+func (p *centrifugePeer) Unicaster(_ string, size int) Speaker {
+	push := len(`{"push":{"message":{"data":}}}`)
+	clients := slices.Collect(maps.Values(p.node.Hub().Connections()))
+	return unicast(clients, Form{`"`, `"`}.Stamped(size-push), (*centrifuge.Client).Send)
 }

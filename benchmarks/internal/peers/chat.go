@@ -1,7 +1,9 @@
 package peers
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -24,12 +26,25 @@ type chatHub struct {
 	register   chan *chatClient
 	unregister chan *chatClient
 	broadcast  chan chatMessage
+	direct     chan chatDirect
+	roster     chan chatRoster
 	rooms      map[string]map[*chatClient]bool // owned by run
 }
 
 type chatMessage struct {
 	room string
 	data []byte
+}
+
+type chatDirect struct {
+	client *chatClient
+	data   []byte
+}
+
+// A chatRoster asks for the members of a room.
+type chatRoster struct {
+	room    string
+	members chan<- []*chatClient // of capacity 1, never closed
 }
 
 type chatClient struct {
@@ -50,6 +65,8 @@ func newChat(cfg Config) (Peer, error) {
 		register:   make(chan *chatClient),
 		unregister: make(chan *chatClient),
 		broadcast:  make(chan chatMessage),
+		direct:     make(chan chatDirect),
+		roster:     make(chan chatRoster),
 		rooms:      make(map[string]map[*chatClient]bool),
 	}
 	go h.run()
@@ -69,13 +86,23 @@ func (h *chatHub) run() {
 			h.remove(c)
 		case m := <-h.broadcast:
 			for c := range h.rooms[m.room] {
-				select {
-				case c.send <- m.data:
-				default:
-					h.remove(c)
-				}
+				h.queue(c, m.data)
 			}
+		case m := <-h.direct:
+			if h.rooms[m.client.room][m.client] {
+				h.queue(m.client, m.data)
+			}
+		case q := <-h.roster:
+			q.members <- slices.Collect(maps.Keys(h.rooms[q.room]))
 		}
+	}
+}
+
+func (h *chatHub) queue(c *chatClient, data []byte) {
+	select {
+	case c.send <- data:
+	default:
+		h.remove(c)
 	}
 }
 
@@ -116,7 +143,7 @@ func (c *chatClient) readPump() {
 		if !cfg.Echo && cfg.Count == nil {
 			continue
 		}
-		reply, err := recode(data, cfg.Echo)
+		reply, err := cfg.recode(data)
 		switch {
 		case err != nil:
 			return
@@ -160,4 +187,13 @@ func (h *chatHub) Speaker(room string, size int) Speaker {
 		h.broadcast <- chatMessage{room, message(seq, now)}
 		return nil
 	}
+}
+
+func (h *chatHub) Unicaster(room string, size int) Speaker {
+	members := make(chan []*chatClient, 1)
+	h.roster <- chatRoster{room, members}
+	return unicast(<-members, Form{}.Stamped(size), func(c *chatClient, data []byte) error {
+		h.direct <- chatDirect{c, data}
+		return nil
+	})
 }

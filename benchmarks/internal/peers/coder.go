@@ -12,7 +12,7 @@ var coderEntry = Entry{
 	Module:  "github.com/coder/websocket",
 	About:   "The plainest server: a channel and a writing goroutine for each connection, its handler's goroutine reads, a room list under a lock; a write has a context with a timeout. No pings. Raw bytes; echo through encoding/json.",
 	Dialect: jsonDialect,
-	Cannot:  map[string]string{"resume": noSessions},
+	Cannot:  map[string]string{"resume": noSessions, "heartbeat": noPings},
 	New:     newCoder,
 }
 
@@ -58,7 +58,7 @@ func (p *coderPeer) read(ctx context.Context, c *coderClient) {
 		if !p.cfg.Echo && p.cfg.Count == nil {
 			continue
 		}
-		reply, err := recode(data, p.cfg.Echo)
+		reply, err := p.cfg.recode(data)
 		switch {
 		case err != nil:
 			return
@@ -93,13 +93,22 @@ func (p *coderPeer) Speaker(room string, size int) Speaker {
 	message := Form{}.Stamped(size)
 	return func(seq uint32, now int64) error {
 		data := message(seq, now)
-		p.rooms.each(room, func(c *coderClient) {
-			select {
-			case c.send <- data:
-			default:
-				go c.ws.Close(websocket.StatusPolicyViolation, "too slow")
-			}
-		})
+		p.rooms.each(room, func(c *coderClient) { c.queue(data) })
 		return nil
+	}
+}
+
+func (p *coderPeer) Unicaster(room string, size int) Speaker {
+	return unicast(p.rooms.list(room), Form{}.Stamped(size), func(c *coderClient, data []byte) error {
+		c.queue(data)
+		return nil
+	})
+}
+
+func (c *coderClient) queue(data []byte) {
+	select {
+	case c.send <- data:
+	default:
+		go c.ws.Close(websocket.StatusPolicyViolation, "too slow")
 	}
 }

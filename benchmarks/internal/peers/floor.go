@@ -21,14 +21,14 @@ var floorEntry = Entry{
 	Name:    "floor",
 	About:   "Writes prebuilt frames to the socket, one write for each. Raw bytes. No deadlines, no pings. Echo: the goroutine that reads a message writes the same bytes, without a look at them.",
 	Dialect: jsonDialect,
-	Cannot:  map[string]string{"fanin": floorBlind, "resume": noSessions, "slow": floorPatience},
+	Cannot:  map[string]string{"fanin": floorBlind, "resume": noSessions, "slow": floorPatience, "heartbeat": noPings, "callbacks": noCallbacks},
 	New:     func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 1}, nil },
 }
 
 var batchFloorEntry = Entry{
 	Name:   "floor64",
 	About:  "The same with up to 64 queued frames copied into one write.",
-	Cannot: map[string]string{"echo": floorAlone, "fanin": floorBlind, "resume": noSessions, "slow": floorPatience},
+	Cannot: map[string]string{"echo": floorAlone, "fanin": floorBlind, "resume": noSessions, "slow": floorPatience, "heartbeat": noPings, "callbacks": noCallbacks},
 	New:    func(cfg Config) (Peer, error) { return &floorPeer{cfg: cfg, batch: 64}, nil },
 }
 
@@ -127,6 +127,14 @@ func (p *floorPeer) Speaker(room string, size int) Speaker {
 		p.rooms.each(room, func(c *floorClient) { c.send <- frame })
 		return nil
 	}
+}
+
+func (p *floorPeer) Unicaster(room string, size int) Speaker {
+	message := Form{string(textHeader(size)), ""}.Stamped(size + len(textHeader(size)))
+	return unicast(p.rooms.list(room), message, func(c *floorClient, frame []byte) error {
+		c.send <- frame
+		return nil
+	})
 }
 
 // textHeader is the header of an unmasked text message (RFC 6455, section 5.2).

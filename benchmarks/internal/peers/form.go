@@ -43,11 +43,24 @@ var jsonForm = Form{`{"event":"m","payload":"`, `"}`}
 // jsonDialect is that of the peers that leave the format to the application.
 var jsonDialect = Dialect{Echo: jsonForm, Count: jsonForm}
 
-// recode decodes a message with encoding/json and, for an echo, encodes it again.
-func recode(data []byte, echo bool) ([]byte, error) {
+// recode decodes a message with encoding/json and, for an echo, does the work and encodes it again.
+func (c *Config) recode(data []byte) ([]byte, error) {
 	var e envelope
-	if err := json.Unmarshal(data, &e); err != nil || !echo {
+	if err := json.Unmarshal(data, &e); err != nil || !c.Echo {
 		return nil, err
 	}
+	c.Work()
 	return json.Marshal(e)
+}
+
+// unicast returns a function that makes a message for each of these and sends it by itself.
+func unicast[C any](to []C, message func(seq uint32, now int64) []byte, send func(C, []byte) error) Speaker {
+	return func(seq uint32, now int64) error {
+		for _, c := range to {
+			if err := send(c, message(seq, now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

@@ -12,7 +12,8 @@ var gwsEntry = Entry{
 	Module:  "github.com/lxzan/gws",
 	About:   "One Broadcaster for each message over the application's room list; its queues have no bound. Deadlines are moved by the client's pings, as its documentation does it. Raw bytes; echo through encoding/json and WriteMessage.",
 	Dialect: jsonDialect,
-	Cannot:  map[string]string{"resume": noSessions},
+	Cannot:  map[string]string{"resume": noSessions, "heartbeat": "it leaves the pings to its clients"},
+	Notes:   map[string]string{"unicast": "by Conn.WriteAsync, which does not wait for the peer"},
 	New:     newGws,
 }
 
@@ -56,7 +57,7 @@ func (p *gwsPeer) OnMessage(socket *gws.Conn, message *gws.Message) {
 	if !p.cfg.Echo && p.cfg.Count == nil {
 		return
 	}
-	reply, err := recode(message.Bytes(), p.cfg.Echo)
+	reply, err := p.cfg.recode(message.Bytes())
 	switch {
 	case err != nil:
 		socket.WriteClose(1003, nil)
@@ -74,6 +75,13 @@ func (p *gwsPeer) Speaker(room string, size int) Speaker {
 		p.rooms.each(room, func(socket *gws.Conn) { _ = b.Broadcast(socket) })
 		return b.Close()
 	}
+}
+
+func (p *gwsPeer) Unicaster(room string, size int) Speaker {
+	return unicast(p.rooms.list(room), Form{}.Stamped(size), func(socket *gws.Conn, data []byte) error {
+		socket.WriteAsync(gws.OpcodeText, data, nil)
+		return nil
+	})
 }
 
 func roomOf(socket *gws.Conn) string {

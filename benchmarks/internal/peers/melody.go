@@ -42,7 +42,7 @@ func newMelody(cfg Config) (Peer, error) {
 func (p *melodyPeer) ServeHTTP(w http.ResponseWriter, r *http.Request) { _ = p.HandleRequest(w, r) }
 
 func (p *melodyPeer) receive(s *melody.Session, data []byte) {
-	reply, err := recode(data, p.cfg.Echo)
+	reply, err := p.cfg.recode(data)
 	switch {
 	case err != nil:
 		_ = s.Close()
@@ -63,4 +63,8 @@ func (p *melodyPeer) Speaker(room string, size int) Speaker {
 		defer p.rooms.mu.RUnlock()
 		return p.BroadcastMultiple(message(seq, now), p.rooms.members[room])
 	}
+}
+
+func (p *melodyPeer) Unicaster(room string, size int) Speaker {
+	return unicast(p.rooms.list(room), Form{}.Stamped(size), (*melody.Session).Write)
 }

@@ -16,6 +16,7 @@ type Config struct {
 	Queue      int           // messages that each connection may queue
 	Ping, Pong time.Duration // heartbeat
 	Echo       bool          // decode each message, and send it back encoded anew
+	Work       func()        // to call for each decoded message, before it is echoed; it may block
 	Count      func()        // to call for each decoded message, if not nil
 	Joined     func()        // to call when a connection is in its room
 	Left       func()        // to call when a session has lost its connection; resumable servers only
@@ -29,9 +30,13 @@ type Peer interface {
 
 	// Speaker returns a function that broadcasts a message to a room. It is for one goroutine at a time.
 	Speaker(room string, size int) Speaker
+
+	// Unicaster returns a function that sends a message to each member that the room has now, one after the other. It
+	// is for one goroutine, outside of callbacks.
+	Unicaster(room string, size int) Speaker
 }
 
-// A Speaker broadcasts a message with that stamp.
+// A Speaker sends a message with that stamp.
 type Speaker func(seq uint32, now int64) error
 
 // A Dialect is how clients talk to a peer.
@@ -51,6 +56,7 @@ type Entry struct {
 	About   string // how it is used, and what it sends
 	Dialect Dialect
 	Cannot  map[string]string // scenarios, and why not
+	Notes   map[string]string // scenarios, and what it does otherwise than the others
 	New     func(Config) (Peer, error)
 }
 
@@ -79,4 +85,9 @@ func RoomName(i int) string { return fmt.Sprintf("r%d", i) }
 
 var entries = []Entry{wspulseEntry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, floorEntry, batchFloorEntry}
 
-const noSessions = "its sessions end with their connection"
+// Why some peers cannot run some scenarios.
+const (
+	noSessions  = "its sessions end with their connection"
+	noPings     = "it sends no pings"
+	noCallbacks = "it has no callbacks"
+)

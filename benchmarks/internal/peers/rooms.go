@@ -1,6 +1,9 @@
 package peers
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // rooms is the room list of an application on a library that has none.
 type rooms[C comparable] struct {
@@ -30,6 +33,13 @@ func (r *rooms[C]) leave(room string, c C) {
 			return
 		}
 	}
+}
+
+// list returns the members of a room.
+func (r *rooms[C]) list(room string) []C {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Clone(r.members[room])
 }
 
 // each calls fn, which must not block, for the members of a room.

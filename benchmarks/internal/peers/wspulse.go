@@ -29,7 +29,10 @@ func newWspulse(cfg Config) (Peer, error) {
 	}
 	switch {
 	case cfg.Echo:
-		options = append(options, wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) { _ = c.Send(f) }))
+		options = append(options, wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
+			cfg.Work()
+			_ = c.Send(f)
+		}))
 	case cfg.Count != nil:
 		options = append(options, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { cfg.Count() }))
 	}
@@ -40,9 +43,20 @@ func newWspulse(cfg Config) (Peer, error) {
 }
 
 func (p wspulsePeer) Speaker(room string, size int) Speaker {
-	envelope := len(`{"event":"m","payload":}`)
-	payload := Form{`"`, `"`}.Stamped(size - envelope)
+	payload := payload(size)
 	return func(seq uint32, now int64) error {
 		return p.Broadcast(room, wspulse.Frame{Event: "m", Payload: payload(seq, now)})
 	}
+}
+
+func (p wspulsePeer) Unicaster(room string, size int) Speaker {
+	return unicast(p.GetConnections(room), payload(size), func(c wspulse.Connection, payload []byte) error {
+		return c.Send(wspulse.Frame{Event: "m", Payload: payload})
+	})
+}
+
+// payload returns a function that makes payloads with which a message has that size.
+func payload(size int) func(seq uint32, now int64) []byte {
+	envelope := len(`{"event":"m","payload":}`)
+	return Form{`"`, `"`}.Stamped(size - envelope)
 }

@@ -90,6 +90,9 @@ func (r *Results) scenario(b *strings.Builder, s bench.Scenario) {
 		if reason := e.Cannot[s.Name]; reason != "" {
 			fmt.Fprintf(b, "n/a: %s, because %s.\n", e.Name, reason)
 		}
+		if note := e.Notes[s.Name]; note != "" {
+			fmt.Fprintf(b, "%s: %s.\n", e.Name, note)
+		}
 	}
 	b.WriteString("\n")
 }

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,19 @@ func TestTakes_OnlyThePlanThatWasRecorded(t *testing.T) {
 	}
 	if err := New(plan).Takes(plan); err != nil {
 		t.Errorf("where nothing is recorded: %v", err)
+	}
+}
+
+// A scenario that is new does not keep those that are recorded from being merged into.
+func TestOpen_TakesSizesThatAreNotRecordedFromThePlan(t *testing.T) {
+	file, plan := t.TempDir()+"/results.json", bench.Full()
+	if err := os.WriteFile(file, []byte(`{"Plan": {"Fanout": 7}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	recorded, err := Open(file, plan)
+	plan.Fanout = 7
+	if err != nil || !reflect.DeepEqual(recorded.Plan, plan) {
+		t.Errorf("got %+v, error %v", recorded, err)
 	}
 }
 

@@ -44,7 +44,8 @@ func New(plan bench.Plan) *Results {
 	return &Results{Machine: thisMachine(), Versions: versions(), Plan: plan}
 }
 
-// Open returns the results in a file, or ones without figures if there is none.
+// Open returns the results in a file, or ones without figures if there is none. Sizes that the file does not have, since
+// its scenarios are fewer, are those of the plan.
 func Open(file string, plan bench.Plan) (*Results, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -53,7 +54,7 @@ func Open(file string, plan bench.Plan) (*Results, error) {
 	if err != nil {
 		return nil, err
 	}
-	results := new(Results)
+	results := &Results{Plan: plan}
 	if err := json.Unmarshal(data, results); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}

@@ -35,7 +35,11 @@ func (s *server) publish(p control.Publish) (control.Published, error) {
 	speakers := make([]peers.Speaker, len(s.rooms))
 	before := make([]uint32, len(s.rooms))
 	for i, r := range s.rooms {
-		speakers[i] = s.peer.Speaker(r.name, p.Size)
+		if p.Unicast {
+			speakers[i] = s.peer.Unicaster(r.name, p.Size)
+		} else {
+			speakers[i] = s.peer.Speaker(r.name, p.Size)
+		}
 		before[i] = r.seq
 	}
 	result := control.Published{Start: clock.Now()}

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/wspulse/server/benchmarks/internal/clock"
 	"github.com/wspulse/server/benchmarks/internal/control"
 	"github.com/wspulse/server/benchmarks/internal/peers"
 )
@@ -74,7 +75,7 @@ func (s *server) setup(setup control.ServerSetup) (control.ServerReady, error) {
 	}
 	cfg := peers.Config{
 		Size: setup.Size, Queue: setup.Queue, Ping: setup.Ping, Pong: setup.Pong,
-		Echo: setup.Receive == "echo", Resume: setup.Resume, Idle: setup.Idle,
+		Echo: setup.Receive == "echo", Work: work(setup), Resume: setup.Resume, Idle: setup.Idle,
 		Joined: func() { s.joined.Add(1) },
 		Left:   func() { s.left.Add(1) },
 	}
@@ -104,6 +105,20 @@ func (s *server) setup(setup control.ServerSetup) (control.ServerReady, error) {
 	mux.Handle("/ws", peer)
 	go func() { _ = (&http.Server{Handler: mux}).Serve(listener) }()
 	return control.ServerReady{Addr: listener.Addr().String(), Acks: s.acks.addr()}, nil
+}
+
+// work returns what each callback does.
+func work(setup control.ServerSetup) func() {
+	return func() {
+		if setup.Sleep > 0 {
+			time.Sleep(setup.Sleep)
+		}
+		if setup.Spin > 0 {
+			now := clock.Now()
+			for end := now + int64(setup.Spin); now < end; now = clock.Now() { //nolint:revive // that is the work
+			}
+		}
+	}
 }
 
 // listen opens the listener for WebSockets. Sockets inherit the send buffer from it.
