@@ -9,6 +9,7 @@ import (
 	"github.com/wspulse/server/benchmarks/internal/bench"
 	"github.com/wspulse/server/benchmarks/internal/peers"
 	"github.com/wspulse/server/benchmarks/internal/report"
+	"github.com/wspulse/server/benchmarks/uws"
 )
 
 // TestMain lets the test binary be the processes that a run starts.
@@ -37,6 +38,24 @@ func TestQuick(t *testing.T) {
 		t.Errorf("%d measurements failed", n)
 	}
 	testRender(t, series)
+}
+
+// The same for uws, where Node and its package are.
+func TestQuick_UWS(t *testing.T) {
+	program, err := uws.Find("uws", false)
+	if err != nil {
+		t.Skip(err)
+	}
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	series, err := bench.Run(bench.Options{
+		Plan: bench.Quick(), Peers: []string{"uws"}, Programs: map[string][]string{"uws": program.Command}, Progress: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bench.Failures(series); n > 0 || len(series) == 0 {
+		t.Errorf("%d measurements of %d cases failed", n, len(series))
+	}
 }
 
 // testRender checks that all scenarios and plots make it into the report.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/wspulse/server/benchmarks/internal/peers"
 	"github.com/wspulse/server/benchmarks/internal/report"
 	"github.com/wspulse/server/benchmarks/internal/serve"
+	"github.com/wspulse/server/benchmarks/uws"
 )
 
 func main() {
@@ -73,7 +75,9 @@ func parse(args []string) (*job, error) {
 		flags     = flag.NewFlagSet("bench", flag.ContinueOnError)
 		scenarios = flags.String("scenario", "", "run only these, comma-separated, or only a case of them, "+
 			"as in fanout:saturated: "+strings.Join(scenarioNames(full), ", "))
-		names = flags.String("peers", "", "run only these, comma-separated: "+strings.Join(peers.Names(), ", "))
+		names = flags.String("peers", "", "run only these, comma-separated: "+strings.Join(peers.Names(), ", ")+
+			"; uws needs Node, and its npm package, "+
+			"which is installed in uws/node_modules when uws is named here, or everything recorded")
 		quick = flags.Bool("quick", false, "run everything small and once; only good for seeing that it works")
 	)
 	flags.IntVar(&j.plan.Rounds, "rounds", full.Rounds, "measurements of each figure, interleaved")
@@ -83,11 +87,11 @@ func parse(args []string) (*job, error) {
 		"or for the figures if it ends in .json")
 	flags.BoolVar(&j.record, "record", false, "merge what is measured into the recorded results: "+
 		"results.json, RESULTS.md and plots/")
-	flags.StringVar(&j.dir, "dir", ".", "directory of the recorded results; its why.md goes into RESULTS.md")
+	flags.StringVar(&j.dir, "dir", ".", "directory of the recorded results; its why.md goes into RESULTS.md, its uws has the server of uws")
 	flags.BoolVar(&j.render, "render", false, "run nothing, write RESULTS.md and the plots from the recorded results.json")
 	flags.StringVar(&j.baseline, "baseline", "", "another build of this program, from another commit: "+
 		"print what each figure is of that one's")
-	flags.StringVar(&j.profiles, "profiles", "", "directory for CPU and heap profiles of the servers")
+	flags.StringVar(&j.profiles, "profiles", "", "directory for CPU and heap profiles of the servers, but for uws")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), about)
 		flags.PrintDefaults()
@@ -179,20 +183,45 @@ func (j *job) run(stdout io.Writer) error {
 			return err
 		}
 	}
+	programs, version := j.programs()
 	began := time.Now()
 	series, err := bench.Run(bench.Options{
 		Plan: j.plan, Scenarios: j.scenarios, Peers: j.peers, Profiles: j.profiles, Baseline: j.baseline, Progress: os.Stderr,
+		Programs: programs,
 	})
 	if err != nil {
 		return err
 	}
 	measured := report.New(j.plan)
+	if version != "" {
+		measured.Versions[peers.UWSModule] = version
+	}
 	measured.Add(series, began)
 	err = j.print(stdout, measured)
 	if j.record {
 		err = errors.Join(err, j.recordIn(recorded, measured))
 	}
 	return errors.Join(err, failed(series))
+}
+
+// programs returns the commands of the servers that are no part of this program, and the version of uws. It says why uws is
+// left out, if it is.
+func (j *job) programs() (commands map[string][]string, version string) {
+	const name = "uws"
+	asked := slices.Contains(j.peers, name)
+	if !asked && len(j.peers) > 0 {
+		return nil, ""
+	}
+	program, err := uws.Find(filepath.Join(j.dir, "uws"), asked || j.record && j.everything())
+	if err != nil {
+		hint := ""
+		if errors.Is(err, uws.ErrNotInstalled) {
+			hint = "; -peers uws installs it"
+		}
+		fmt.Fprintf(os.Stderr, "uws is left out: %v%s\n", err, hint)
+		return nil, ""
+	}
+	return map[string][]string{name: program.Command}, program.Version
 }
 
 // print writes what was measured to the standard output or to the file that takes its place.

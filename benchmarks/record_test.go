@@ -86,6 +86,18 @@ func TestRun_RecordsNothingUnlessAsked(t *testing.T) {
 	}
 }
 
+func TestRun_LeavesOutUWSWithoutNode(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	t.Setenv("PATH", t.TempDir())
+	var stdout bytes.Buffer
+	if err := run(append(short, "-peers", "uws,floor"), &stdout); err != nil {
+		t.Fatal(err)
+	}
+	if table := stdout.String(); strings.Contains(table, "| uws |") || !strings.Contains(table, "\n| floor | ") {
+		t.Errorf("not what the floor did alone:\n%s", table)
+	}
+}
+
 func TestRun_WritesToTheFileThatWasAskedFor(t *testing.T) {
 	recordedHere(t)
 	before := files(t)

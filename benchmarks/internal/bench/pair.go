@@ -65,7 +65,11 @@ func (p *pair) start(r runner, s setup) (err error) {
 	if r.profile != "" {
 		cpu, heap = r.profile+".cpu", r.profile+".heap"
 	}
-	if p.server, err = control.Start(r.program, "serve"); err != nil {
+	program, args := r.program, []string{"serve"}
+	if len(r.command) > 0 {
+		program, args = r.command[0], r.command[1:]
+	}
+	if p.server, err = control.Start(program, args...); err != nil {
 		return err
 	}
 	var ready control.ServerReady

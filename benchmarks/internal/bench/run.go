@@ -14,10 +14,11 @@ import (
 // Options say what to run.
 type Options struct {
 	Plan      Plan
-	Scenarios []string // names, each may be followed by a colon and the beginning of a case's name; all if empty
-	Peers     []string // names; all if empty
-	Profiles  string   // directory for profiles of the servers, if any
-	Baseline  string   // path of another build of this program, if any, with whose server each peer is compared
+	Scenarios []string            // names, each may be followed by a colon and the beginning of a case's name; all if empty
+	Peers     []string            // names; all if empty
+	Profiles  string              // directory for profiles of the servers, if any
+	Baseline  string              // path of another build of this program, if any, with whose server each peer is compared
+	Programs  map[string][]string // commands of the servers that are no part of this program, by peer
 	Progress  io.Writer
 }
 
@@ -52,7 +53,7 @@ type Round struct {
 // Run measures, case by case, every peer in turn in each round, every second round in reverse order: A B C C B A. With a
 // baseline, that of each peer follows it.
 func Run(o Options) ([]Series, error) {
-	entries, err := choosePeers(o.Peers)
+	entries, err := o.choosePeers()
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (o Options) runCase(s Scenario, c Case, entries []peers.Entry) []Series {
 			slices.Reverse(order) // whoever comes first is some 5 % slower, even beside itself
 		}
 		for _, i := range order {
-			r := runner{plan: o.Plan, peer: series[i].Peer}
+			r := runner{plan: o.Plan, peer: series[i].Peer, command: o.Programs[series[i].Peer]}
 			if series[i].Baseline {
 				r.program = o.Baseline
 			}
@@ -137,7 +138,9 @@ func Failures(all []Series) (n int) {
 	return n
 }
 
-func choosePeers(names []string) ([]peers.Entry, error) {
+// choosePeers returns the peers to run, without those whose program is not there.
+func (o Options) choosePeers() ([]peers.Entry, error) {
+	names := o.Peers
 	if len(names) == 0 {
 		names = peers.Names()
 	}
@@ -147,7 +150,9 @@ func choosePeers(names []string) ([]peers.Entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries = append(entries, e)
+		if e.New != nil || o.Programs[name] != nil {
+			entries = append(entries, e)
+		}
 	}
 	return entries, nil
 }

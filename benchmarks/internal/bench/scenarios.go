@@ -34,8 +34,9 @@ type Case struct {
 type runner struct {
 	plan    Plan
 	peer    string
-	program string // that the server is part of; this one if empty
-	profile string // path of the server's profiles without their ending, if any
+	program string   // that the server is part of; this one if empty
+	command []string // of a server that is no part of this program, if it is such
+	profile string   // path of the server's profiles without their ending, if any
 }
 
 func (r runner) with(s setup, measure func(*pair) (Figures, error)) (f Figures, err error) {
@@ -124,11 +125,14 @@ func (p *pair) measure(warmup, taken control.Publish) (Figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Figures{
+	f := Figures{
 		"cpu": each(b.cpu, b.Deliveries), "rate": b.rate / 1000,
-		"batch": float64(b.Deliveries) / float64(max(b.writes, 1)),
-		"p50":   milliseconds(b.P50), "p99": milliseconds(b.P99),
-	}, nil
+		"p50": milliseconds(b.P50), "p99": milliseconds(b.P99),
+	}
+	if b.writes > 0 {
+		f["batch"] = float64(b.Deliveries) / float64(b.writes)
+	}
+	return f, nil
 }
 
 // each returns seconds of CPU for a million, which is microseconds for each one.

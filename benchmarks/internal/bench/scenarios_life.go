@@ -43,13 +43,13 @@ func (p *pair) idle() (Figures, error) {
 		return nil, err
 	}
 	n := float64(p.conns)
-	return Figures{
-		"rss":        float64(open.RSS-before.RSS) / n / 1024,
-		"heap":       float64(open.Heap-before.Heap) / n / 1024,
-		"stacks":     float64(open.Stacks-before.Stacks) / n / 1024,
-		"goroutines": float64(open.Goroutines-before.Goroutines) / n,
-		"used":       float64(used.RSS-before.RSS) / n / 1024,
-	}, nil
+	f := Figures{"rss": float64(open.RSS-before.RSS) / n / 1024, "used": float64(used.RSS-before.RSS) / n / 1024}
+	if open.Goroutines > 0 {
+		f["heap"] = float64(open.Heap-before.Heap) / n / 1024
+		f["stacks"] = float64(open.Stacks-before.Stacks) / n / 1024
+		f["goroutines"] = float64(open.Goroutines-before.Goroutines) / n
+	}
+	return f, nil
 }
 
 const (

@@ -55,9 +55,9 @@ type Entry struct {
 	Module  string // whose version counts
 	About   string // how it is used, and what it sends
 	Dialect Dialect
-	Cannot  map[string]string // scenarios, and why not
-	Notes   map[string]string // scenarios, and what it does otherwise than the others
-	New     func(Config) (Peer, error)
+	Cannot  map[string]string          // scenarios, and why not
+	Notes   map[string]string          // scenarios, and what it does otherwise than the others
+	New     func(Config) (Peer, error) // nil if its server is another program
 }
 
 // Names returns the names of all peers, in the order of the tables.
@@ -83,7 +83,7 @@ const BufferSize = 1024
 // RoomName returns the name of the i-th room. Names are short, for the protocols that repeat them in each message.
 func RoomName(i int) string { return fmt.Sprintf("r%d", i) }
 
-var entries = []Entry{wspulseEntry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, floorEntry, batchFloorEntry}
+var entries = []Entry{wspulseEntry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, uwsEntry, floorEntry, batchFloorEntry}
 
 // Why some peers cannot run some scenarios.
 const (
