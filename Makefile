@@ -57,7 +57,7 @@ cover: ## test coverage of each module, in coverage.out
 bench: ## benchmarks of each module
 	$(call each,$(TESTED),go test -run '^$$' -bench . -benchmem ./...)
 
-bench-peers: ## wspulse beside its peers, some 40 minutes; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
+bench-peers: ## wspulse beside its peers, about an hour; ARGS='-scenario fanout -peers wspulse,chat -rounds 3' for less
 	$(call benchmark,.,bench) $(ARGS)
 
 bench-record: ## the same, merged into benchmarks/results.json, RESULTS.md and plots
