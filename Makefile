@@ -9,6 +9,9 @@ SYSTEMS := windows darwin freebsd
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
+# The tests over real sockets: they hold with the poller of Linux and without.
+OVER_SOCKETS := . ./internal/wire ./internal/conformance ./internal/stresstest
+
 COUNT ?= 1
 STRESS ?= 1m
 FUZZTIME ?= 10s
@@ -39,6 +42,7 @@ tidy: ## fail on modules that go mod tidy would change
 
 vet: ## go vet, and of the root module for the other systems that it is for
 	$(call each,$(MODULES),go vet ./...)
+	go vet -tags nopoll ./...
 	@set -e; for os in $(SYSTEMS); do echo "== $$os"; GOWORK=off GOOS=$$os go vet ./...; done
 	GOOS=linux GOARCH=386 go vet ./... # where an int has 32 bits
 
@@ -47,6 +51,8 @@ lint: ## golangci-lint, at a pinned version
 
 test: ## all tests, with the race detector and in random order; COUNT=20 repeats them
 	$(call each,$(TESTED),go test -race -shuffle=on -count=$(COUNT) ./...)
+	@echo "== without the poller"
+	@go test -tags nopoll -race -shuffle=on -count=$(COUNT) $(OVER_SOCKETS)
 
 stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
 	go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)

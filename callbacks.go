@@ -9,11 +9,11 @@ import (
 
 // callback queues a callback behind the session's other ones.
 func (h *hub) callback(s *session, name string, fn func()) {
-	prev, next := s.turn, make(chan struct{})
+	prev, next := s.turn, &latch{}
 	s.turn = next
 	go func() {
-		defer close(next)
-		<-prev
+		defer next.close()
+		prev.wait()
 		h.contain(name, s.id, fn)
 	}()
 }

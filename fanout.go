@@ -63,13 +63,18 @@ func (h *hub) slice(r *room) (visits int) {
 		r.pass = min(r.pass+uint64(h.cfg.passSize()), r.backlog.next())
 		r.unvisited = len(r.members)
 	}
-	var pumps *convoy
+	woken := h.woken[:0]
 	for ; visits < maxVisits && r.unvisited > 0; visits++ {
 		r.unvisited--
 		s := r.members[r.unvisited]
-		pumps = pumps.add(s.push(r.due(s, r.pass)))
+		if l := s.push(r.due(s, r.pass)); l != nil && l.quick() {
+			woken = append(woken, l)
+		} else {
+			l.start()
+		}
 	}
-	pumps.launch()
+	h.crew.add(woken...)
+	clear(woken)
 	if r.unvisited == 0 {
 		h.retire(r, r.pass)
 	}

@@ -1,11 +1,13 @@
 package wspulse
 
 import (
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/wspulse/server/internal/line"
+	"github.com/wspulse/server/internal/poll"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -21,10 +23,15 @@ type hub struct {
 	cfg     *serverConfig
 	limited *limitedLog
 	batches *wire.BatchPool
-	bound   bound     // of all queues
-	convoys sync.Pool // of empty *convoy
+	bound   bound // of all queues
+	crew    crew
+	readers sync.Pool   // of *wire.Reader that hold nothing
+	slow    atomic.Bool // the last OnMessage that a polled link ran took long
 	start   time.Time
 	watch   watch
+
+	pollOnce sync.Once
+	poller   *poll.Poller // of the links that can be parked; made when there is one; nil: there is none
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
@@ -57,6 +64,7 @@ type hub struct {
 	reclaimAt time.Time             // before that there is nothing to reclaim
 	fresh     roomQueue             // rooms with broadcasts to fan out that had none before
 	busy      roomQueue             // those that were not through after a slice
+	woken     [maxVisits]*link      // of fanOut
 }
 
 // A call is what a caller asks for that has to take effect after the calls before it: a broadcast to a room, or do.
@@ -86,6 +94,8 @@ func newHub(cfg *serverConfig) *hub {
 		beats:         line.New(cfg.pingPeriod, func(l *link) *line.Place[link] { return &l.pulse.beat }),
 		silent:        line.New(cfg.pongWait, func(l *link) *line.Place[link] { return &l.pulse.silence }),
 	}
+	h.crew = newCrew(h.batches)
+	h.readers.New = func() any { return wire.NewReader(cfg.readBufferSize) }
 	h.watch.quit = h.done
 	h.admission.byKey = make(map[string]int)
 	h.bound = bound{frames: cfg.sendBufferSize, bytes: cfg.sendBufferBytes}
@@ -197,7 +207,7 @@ func (h *hub) broadcast(r *room, f *wire.Frame) error {
 // sendInTurn queues a frame for a session behind the broadcasts that are queued already.
 func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
 	if !h.beginCall() {
-		<-s.done
+		s.done.wait()
 		return ErrConnectionClosed
 	}
 	reply := make(chan error, 1)
@@ -215,7 +225,7 @@ func (h *hub) endSession(s *session, e *ending) {
 		h.calls <- call{do: func() { h.end(s, e, nil) }}
 		h.endCall()
 	}
-	<-s.done
+	s.done.wait()
 }
 
 // stop ends all sessions and waits for the hub, the upgrades and the write pumps to end. The first call logs it. What
@@ -234,6 +244,9 @@ func (h *hub) stop() {
 	h.upgrades.Wait()
 	h.links.Wait()
 	if first {
+		h.closePoller()
+	}
+	if first {
 		h.cfg.logger.Info("wspulse: server closed")
 	}
 	h.cfg.logs.wait(logPatience)
@@ -251,5 +264,28 @@ func (h *hub) shutDown() {
 	}
 	for _, s := range h.sessions {
 		h.end(s, endServerClosed, ErrServerClosed)
+	}
+}
+
+// adopt takes a connection over from the runtime's poller, if it can be parked.
+func (h *hub) adopt(conn net.Conn) net.Conn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn
+	}
+	if h.pollOnce.Do(func() { h.poller, _ = poll.New() }); h.poller == nil {
+		return conn
+	}
+	polled, err := h.poller.Adopt(tcp)
+	if err != nil {
+		return conn // which waits by itself
+	}
+	return polled
+}
+
+// closePoller is called when there are no connections any more, and will be none.
+func (h *hub) closePoller() {
+	if h.pollOnce.Do(func() {}); h.poller != nil {
+		h.poller.Close()
 	}
 }

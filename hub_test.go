@@ -123,7 +123,7 @@ func TestSession_SendRacesTheEnd(t *testing.T) {
 	f := wire.New(TextMessage, []byte("{}"))
 	var accepted atomic.Int64
 	for range 2000 {
-		s := &session{hub: h, room: &room{id: "r"}, done: make(chan struct{}), outbox: outbox{bound: &h.bound}}
+		s := &session{hub: h, room: &room{id: "r"}, outbox: outbox{bound: &h.bound}}
 		var senders sync.WaitGroup
 		for range 2 {
 			senders.Go(func() {
@@ -173,14 +173,14 @@ func TestSession_SendInTurnRacesTheEndOfTheHub(t *testing.T) {
 func TestInbound_TurnEnds(t *testing.T) {
 	left := func(in *inbound) bool {
 		select {
-		case <-in.left:
+		case <-in.left.C():
 			return true
 		default:
 			return false
 		}
 	}
 	newInbound := func() *inbound {
-		in := &inbound{left: make(chan struct{})}
+		in := &inbound{}
 		in.state.Store(inInline)
 		return in
 	}
@@ -208,7 +208,7 @@ func TestInbound_TurnEnds(t *testing.T) {
 		both.Go(in.shut)
 		both.Go(in.end)
 		both.Wait()
-		<-in.left
+		in.left.wait()
 	}
 }
 

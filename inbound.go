@@ -24,7 +24,7 @@ import (
 // A link begins inline, in the callback that opens it.
 type inbound struct {
 	state atomic.Uint32
-	left  chan struct{} // closed when no callback runs and none will: the link's turn in the session is over
+	left  latch // closed when no callback runs and none will: the link's turn in the session is over
 
 	mu    sync.Mutex // guards what follows, and the way to passed and from it; a leaf
 	inbox *inbox     // while state is passed
@@ -233,7 +233,7 @@ func (in *inbound) endTurn() {
 			return
 		}
 		if in.state.CompareAndSwap(s, s|inLeft) {
-			close(in.left)
+			in.left.close()
 			return
 		}
 	}
@@ -291,7 +291,7 @@ func (l *link) malformedMessage(size int, err error) error {
 // deliver gives a message to OnMessage in its turn. Errors: what ends reading, and errPassedOn. Read pump.
 func (l *link) deliver(m message) error {
 	var start time.Duration
-	if l.received != nil {
+	if l.received != nil || l.socket.Polled() {
 		start = time.Since(l.hub.start)
 		l.calledAt = start
 	}
@@ -304,6 +304,9 @@ func (l *link) deliver(m message) error {
 	l.hub.watch.add(l)
 	err := l.call(m.frame)
 	if l.in.exit() {
+		if l.socket.Polled() {
+			l.paced(time.Since(l.hub.start) - start)
+		}
 		l.credit(start)
 		return err
 	}

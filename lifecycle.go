@@ -148,14 +148,14 @@ func (h *hub) resume(s *session, l *link) {
 // attach gives a session its link. The callback runs first, in the turn of the link.
 func (h *hub) attach(s *session, l *link, name string, opening func(Connection)) {
 	prev, now := s.turn, time.Now()
-	l.session, s.link, s.turn = s, l, l.in.left
+	l.session, s.link, s.turn = s, l, &l.in.left
 	l.calledAt = now.Sub(h.start)
 	h.links.Add(1)
 	l.pulse.pinged = now.Sub(h.start)
 	l.pulse.silent = l.pulse.pinged // no ping yet
 	h.beats.Push(l, now)
 	s.attach(l) // before reading starts, which may end at once
-	go l.readPump(prev, name, opening)
+	go l.open(prev, name, opening)
 }
 
 // detach takes its link from a session.
@@ -163,6 +163,9 @@ func (h *hub) detach(s *session) {
 	h.beats.Remove(s.link)
 	h.silent.Remove(s.link)
 	s.link = nil
+	if s.turn.closed() {
+		s.turn = nil // or it would keep the link
+	}
 }
 
 // depart takes the link from its session, which is suspended, or ends. The peer may be back already.
@@ -215,7 +218,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 	next := h.takeNext(s)
 	destroyed := h.remove(s)
 	now := time.Now()
-	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(s.openedAt), e.reason)
+	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(h.start)-s.openedAt, e.reason)
 	if destroyed {
 		h.cfg.metrics.RoomDestroyed(s.room.id)
 	}
@@ -223,17 +226,18 @@ func (h *hub) end(s *session, e *ending, err error) {
 	if e != endDeparted && e != endExpired {
 		s.silenced.Store(true)
 	}
-	s.ending, s.flushBy = e, now.Add(h.cfg.writeWait)
+	flushBy := now.Add(h.cfg.writeWait)
+	s.ending, s.flushBy = e, flushBy.Sub(h.start)
 	if l := s.link; l != nil {
 		h.detach(s)
 		l.in.shut()
-		l.socket.Cut(s.flushBy)
+		l.socket.Cut(flushBy)
 		s.endOutbox() // before whoever waits for done can end reading in another way
 	} else {
 		s.endOutbox()
 		s.discard()
 	}
-	close(s.done)
+	s.done.close()
 	h.lastCallback(s, err)
 	switch {
 	case next == nil:

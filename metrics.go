@@ -16,8 +16,9 @@ const (
 
 // MetricsCollector receives what a [Server] measures. Each hook says which goroutine calls it: "hub" is the one
 // goroutine that serves all rooms, "readPump" the one that reads from a connection, "writePump" the one that writes to
-// it, a new one whenever there is something to write. Hooks of different goroutines run at the same time, so a
-// collector must be safe for concurrent use.
+// it. Both may read and write for many connections, one after the other, and what is sent in OnMessage may be written by
+// the goroutine that reads. Hooks of different goroutines run at the same time, so a collector must be safe for
+// concurrent use.
 //
 // Hooks run inline on hot paths. They must be quick (count, do not write to a network), must not panic, and must not
 // call back into the same Server or its Connections: the hub would wait for itself.

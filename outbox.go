@@ -16,15 +16,16 @@ type outbox struct {
 
 	mu sync.Mutex // guards what follows; a leaf
 
-	queue    *queue        // of frames; nil while none is queued
-	bytes    int           // of the frames in it, if bound counts them
-	flying   int           // bytes of a message that was taken and is waited for
-	told     int           // bytes as bound.total knows them
-	control  []*wire.Frame // pings and pongs, which may be lost
-	link     *link         // that writes; nil while the session is suspended, and when it is over
-	pumping  bool          // the link's write pump runs
-	readOver bool          // the reading of link has ended
-	closed   bool          // the session has ended: nothing is taken in any more
+	queue    *queue // of frames; nil while none is queued
+	bytes    int    // of the frames in it, if bound counts them
+	flying   int    // bytes of a message that was taken and is waited for
+	told     int    // bytes as bound.total knows them
+	control  *queue // of pings and pongs, which may be lost; nil while there are none
+	link     *link  // that writes; nil while the session is suspended, and when it is over
+	pumping  bool   // the link's write pump runs, or
+	corked   bool   // who reads the link is its write pump: it writes when it has read all that has come
+	readOver bool   // the reading of link has ended
+	closed   bool   // the session has ended: nothing is taken in any more
 }
 
 // A bound is what the queues of all sessions of a server have in common.
@@ -129,7 +130,7 @@ func (o *outbox) shrink(bytes int) (lost int) {
 	for ; o.bytes > 0 && o.bytes+o.flying > bytes; lost++ {
 		o.pop()
 	}
-	o.tidy()
+	o.queue = o.queue.tidy()
 	return lost
 }
 
@@ -140,18 +141,49 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 	if o.closed || o.link != l {
 		return nil
 	}
-	if len(o.control) == maxControl {
-		o.control = slices.Delete(o.control, 0, 1)
+	if o.control == nil {
+		o.control = getQueue()
 	}
-	o.control = append(o.control, f)
+	if o.control.len() == maxControl {
+		o.control.pop()
+	}
+	o.control.push(f)
 	return o.wake()
+}
+
+// cork has who reads l write what is put in until uncork: the replies of callbacks leave together.
+func (o *outbox) cork(l *link) {
+	o.mu.Lock()
+	defer o.unlock()
+	if o.link == l && !o.pumping && !o.closed && !o.readOver {
+		o.pumping, o.corked = true, true
+	}
+}
+
+// uncork ends a cork, if it has not ended by itself, and says whether there is something to write: then the caller is
+// the write pump of l.
+func (o *outbox) uncork(l *link) bool {
+	o.mu.Lock()
+	defer o.unlock()
+	if o.link != l || !o.corked {
+		return false
+	}
+	o.corked = false
+	return o.stays()
+}
+
+// more says whether the running write pump has more to do. If not, it ends.
+func (o *outbox) more() bool {
+	o.mu.Lock()
+	defer o.unlock()
+	return o.stays()
 }
 
 // attach says which link writes from now on.
 func (o *outbox) attach(l *link) *link {
 	o.mu.Lock()
 	defer o.unlock()
-	o.link, o.pumping, o.readOver = l, false, false
+	o.link, o.pumping, o.corked, o.readOver = l, false, false, false
 	if o.queue.len() > 0 {
 		return o.wake()
 	}
@@ -193,14 +225,14 @@ func (o *outbox) take(b *wire.Batch) task {
 		return taskFinish
 	case o.readOver:
 		return taskHangUp
-	case len(o.control) == 0 && o.queue.len() == 0:
+	case o.control.len() == 0 && o.queue.len() == 0:
 		o.pumping = false
 		return taskNothing
 	}
-	for _, f := range o.control {
-		b.AddControl(f)
+	for o.control.len() > 0 {
+		b.AddControl(o.control.pop())
 	}
-	o.control = nil
+	o.control = o.control.tidy()
 	o.fill(b)
 	return taskWrite
 }
@@ -258,7 +290,7 @@ func (o *outbox) queued() int {
 func (o *outbox) signals() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.control) > 0
+	return o.control.len() > 0
 }
 
 // size returns how many bytes are queued or waited for.
@@ -270,13 +302,30 @@ func (o *outbox) size() int {
 
 // What follows runs with mu held.
 
-// wake returns the link if its pump does not run and is to be started.
+// wake returns the link if its pump does not run and is to be started. A cork ends where the pump has to see the link
+// off, or has enough to write.
 func (o *outbox) wake() *link {
-	if o.link == nil || o.pumping {
+	switch {
+	case o.link == nil:
+		return nil
+	case o.corked && (o.closed || o.readOver || o.corkIsFull()):
+		o.corked = false
+	case o.pumping:
 		return nil
 	}
 	o.pumping = true
 	return o.link
+}
+
+// corkIsFull says that so much waits that it is time to write: some of it is to be gone before a Send finds no room.
+func (o *outbox) corkIsFull() bool {
+	return o.queue.len()*2 >= min(o.bound.frames, 64) || o.bound.bytes > 0 && o.bytes*2 >= o.bound.bytes
+}
+
+// stays says whether there is something to do for the running pump, which ends if not.
+func (o *outbox) stays() bool {
+	o.pumping = o.closed || o.readOver || o.control.len() > 0 || o.queue.len() > 0
+	return o.pumping
 }
 
 func (o *outbox) tooManyBytes(f *wire.Frame) bool {
@@ -306,13 +355,5 @@ func (o *outbox) fill(b *wire.Batch) {
 	for o.queue.len() > 0 && !b.Full() {
 		b.Add(o.pop())
 	}
-	o.tidy()
-}
-
-// tidy gives an empty queue back.
-func (o *outbox) tidy() {
-	if o.queue != nil && o.queue.len() == 0 {
-		putQueue(o.queue)
-		o.queue = nil
-	}
+	o.queue = o.queue.tidy()
 }

@@ -26,6 +26,15 @@ func putQueue(q *queue) {
 	}
 }
 
+// tidy returns the queue, or nil if it is empty: it has been given back then.
+func (q *queue) tidy() *queue {
+	if q == nil || q.len() > 0 {
+		return q
+	}
+	putQueue(q)
+	return nil
+}
+
 func (q *queue) len() int {
 	if q == nil {
 		return 0

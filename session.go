@@ -18,7 +18,7 @@ type session struct {
 	hub  *hub
 	room *room
 	id   string
-	done chan struct{} // closed by the hub when the session has ended
+	done latch // closed by the hub when the session has ended
 
 	seen     uint64      // number of the first of the room's broadcasts that it has not been handed; owned by the hub goroutine
 	silenced atomic.Bool // no more messages are given to OnMessage, whatever has come: the application, or its server, has ended it
@@ -26,8 +26,8 @@ type session struct {
 	outbox outbox // beside them, since a delivery needs these and no others
 
 	// The same as the first block.
-	key      string // of its seat; see admission
-	openedAt time.Time
+	key      string        // of its seat; see admission
+	openedAt time.Duration // since the hub was made
 
 	// Owned by the hub goroutine.
 	link    *link
@@ -35,12 +35,12 @@ type session struct {
 	slot    int                 // in room.members
 	waiting line.Place[session] // in the line of suspended sessions
 	dropErr error               // while suspended: why the transport died
-	turn    <-chan struct{}     // closed when the last callback that was queued has returned
+	turn    *latch              // closed when the last callback that was queued has returned; nil: it has
 	next    *candidate          // to take the place of the link
 
 	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending
-	flushBy time.Time // when writeWait is over
+	flushBy time.Duration // since the hub was made: writeWait is over
 }
 
 // newSession returns a session that is in no room yet, and has no link.
@@ -49,8 +49,7 @@ func newSession(h *hub, id, key string) *session {
 		hub:      h,
 		id:       id,
 		key:      key,
-		openedAt: time.Now(),
-		done:     make(chan struct{}),
+		openedAt: time.Since(h.start),
 		outbox:   outbox{bound: &h.bound},
 	}
 }
@@ -62,7 +61,7 @@ func (s *session) ID() string { return s.id }
 func (s *session) RoomID() string { return s.room.id }
 
 // Done implements Connection.
-func (s *session) Done() <-chan struct{} { return s.done }
+func (s *session) Done() <-chan struct{} { return s.done.C() }
 
 // Send implements Connection.
 func (s *session) Send(f Frame) error {
@@ -86,14 +85,7 @@ func (s *session) Close() error {
 	return nil
 }
 
-func (s *session) ended() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
-}
+func (s *session) ended() bool { return s.done.closed() }
 
 // field returns the log field that says which session it is.
 func (s *session) field() zap.Field {

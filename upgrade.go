@@ -156,7 +156,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 	if err != nil {
 		return nil, refuseHijack(w, err)
 	}
-	l := newLink(s.hub, conn)
+	l := newLink(s.hub, s.hub.adopt(conn))
 	if f := s.over(r, &l.socket); f != nil {
 		s.record(r, f) // net/http gives no answer any more
 		l.socket.Abort()

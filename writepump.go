@@ -9,47 +9,70 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// writePump is the only writer of the socket. It returns when there is nothing more to write; when the session or the
-// link has ended, it sees to it that the link departs and the socket is closed.
-func (l *link) writePump(c *convoy) {
-	if over := l.work(c); !over {
+// start has the write pump of a link run that an outbox returned, if it did.
+func (l *link) start() {
+	switch {
+	case l == nil:
+	case l.quick():
+		l.hub.crew.add(l)
+	default:
+		go l.pump()
+	}
+}
+
+// quick says that somebody can write for a link who must not wait. Compressing may take its time, and a socket that
+// can't say what it takes at once is waited for.
+func (l *link) quick() bool { return l.socket.Eager() && !l.deflate }
+
+// writeReady is the write pump by somebody who does not wait: it writes what goes out at once, and says whether there
+// is more. What has to be waited for, or to be seen off, it leaves to a goroutine.
+func (l *link) writeReady(batch *wire.Batch) (more bool) {
+	switch l.session.outbox.take(batch) {
+	case taskNothing:
+	case taskWrite:
+		rest, message, err := l.writeNow(batch)
+		if rest == nil && err == nil {
+			return l.session.outbox.more()
+		}
+		go l.writePump(rest, message, err)
+	case taskFinish, taskHangUp:
+		go l.pump()
+	}
+	return false
+}
+
+// pump is the write pump by itself.
+func (l *link) pump() { l.writePump(nil, nil, nil) }
+
+// writePump writes a rest that somebody has left, and then all that is queued. It returns when there is nothing more to
+// write; when the session or the link has ended, it sees to it that the link departs and the socket is closed. At any
+// time one goroutine is the writer of the socket: this one, or one that runs writeReady.
+func (l *link) writePump(rest []byte, message *wire.Frame, err error) {
+	if over := l.work(rest, message, err); !over {
 		return
 	}
 	_ = l.socket.Close()
 	l.hub.links.Done()
 }
 
-func (l *link) work(c *convoy) (over bool) {
-	batch := l.newBatch()
-	defer func() {
-		if batch != nil {
-			l.hub.batches.Put(batch)
+func (l *link) work(rest []byte, message *wire.Frame, err error) (over bool) {
+	for {
+		if rest != nil && err == nil {
+			err = l.writeRest(rest, message)
 		}
-	}()
-	for first := true; ; first = false {
-		task := l.session.outbox.take(batch)
-		if quick := first && task == taskWrite; !quick && task != taskNothing {
-			c.passOn()
+		if err != nil {
+			l.writeFailed(err)
+			return true
 		}
-		switch task {
-		case taskNothing:
-			return false
+		batch := l.newBatch()
+		switch task := l.session.outbox.take(batch); task {
 		case taskWrite:
-			rest, message, err := l.writeNow(batch)
-			if err == nil && rest != nil {
-				c.passOn()
-				l.hub.batches.Put(batch) // whoever waits for its peer has none
-				err = l.writeRest(rest, message)
-				batch = l.newBatch()
-			}
-			if err != nil {
-				c.passOn()
-				l.writeFailed(err)
-				return true
-			}
+			rest, message, err = l.writeNow(batch)
+		case taskNothing:
+			l.hub.batches.Put(batch)
+			return false
 		case taskHangUp, taskFinish:
 			l.hub.batches.Put(batch)
-			batch = nil
 			if task == taskHangUp {
 				l.hangUp()
 			} else {
@@ -57,6 +80,7 @@ func (l *link) work(c *convoy) (over bool) {
 			}
 			return true
 		}
+		l.hub.batches.Put(batch) // whoever waits for its peer has none
 	}
 }
 
@@ -115,21 +139,21 @@ func (l *link) sent(messages []*wire.Frame) {
 // hangUp departs when reading has ended, and answers a peer that is there to read it. One that has closed by itself has
 // read what it wants; any other may still be sending.
 func (l *link) hangUp() {
-	l.depart(l.readErr)
+	l.depart(l.verdict.err)
 	switch {
-	case l.closeFrame == nil:
+	case l.verdict.closeFrame == nil:
 		l.socket.Abort()
 	case l.peerClosed():
-		l.socket.CloseAfter(l.closeFrame, time.Now().Add(l.closeWait()))
+		l.socket.CloseAfter(l.verdict.closeFrame, time.Now().Add(l.closeWait()))
 	default:
-		l.socket.CloseAfter(l.closeFrame, time.Now().Add(l.hub.cfg.writeWait))
+		l.socket.CloseAfter(l.verdict.closeFrame, time.Now().Add(l.hub.cfg.writeWait))
 	}
 }
 
 // peerClosed says that reading has ended with the peer's close frame or the end of its stream. Once readDone is closed.
 func (l *link) peerClosed() bool {
 	var closed *websocket.CloseError
-	return l.readErr == nil || errors.As(l.readErr, &closed)
+	return l.verdict.err == nil || errors.As(l.verdict.err, &closed)
 }
 
 // writeFailed departs after a write has failed, without the read pump, which may be in a callback for as long as that
@@ -147,7 +171,7 @@ func (l *link) writeFailed(err error) {
 func (l *link) depart(err error) {
 	select {
 	case l.hub.departures <- departure{link: l, err: err}:
-	case <-l.session.done:
+	case <-l.session.done.C():
 		l.session.discard()
 	}
 }
@@ -155,7 +179,7 @@ func (l *link) depart(err error) {
 // readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
 // writes too, and a peer that is gone may have left a close frame behind, which is still to be read.
 func (l *link) readEndsToo(err error) bool {
-	if l.readHasEnded() {
+	if l.readDone.closed() {
 		return true
 	}
 	if isTimeout(err) && !l.socket.Gone() {
@@ -165,9 +189,9 @@ func (l *link) readEndsToo(err error) bool {
 	grace := time.NewTimer(closeGrace)
 	defer grace.Stop()
 	select {
-	case <-l.readDone:
+	case <-l.readDone.C():
 		return true
-	case <-l.session.done:
+	case <-l.session.done.C():
 	case <-grace.C:
 	}
 	return false
@@ -180,7 +204,7 @@ func (l *link) finish() {
 	s := l.session
 	flushed, behind, err := l.flush()
 	s.discard()
-	if err == nil && l.awaitPeer(s.flushBy) || err != nil && !isTimeout(err) {
+	if err == nil && l.awaitPeer(l.hub.start.Add(s.flushBy)) || err != nil && !isTimeout(err) {
 		l.sent(flushed) // a peer that ends has what it wants
 		return
 	}
@@ -251,7 +275,7 @@ func (l *link) readEndsBy(a, b time.Time) bool {
 	timeout := time.NewTimer(min(time.Until(a), time.Until(b)))
 	defer timeout.Stop()
 	select {
-	case <-l.readDone:
+	case <-l.readDone.C():
 		return true
 	case <-timeout.C:
 		return false
@@ -261,7 +285,7 @@ func (l *link) readEndsBy(a, b time.Time) bool {
 // peerEnded says whether the peer has ended, or ends until then, once readDone is closed. What ended reading may have
 // been its fault.
 func (l *link) peerEnded(until time.Time) bool {
-	if l.closeFrame == nil || l.peerClosed() {
+	if l.verdict.closeFrame == nil || l.peerClosed() {
 		return true
 	}
 	return l.socket.Drain(until)

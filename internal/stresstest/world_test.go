@@ -194,6 +194,7 @@ type netListener struct {
 
 type accepted struct {
 	raw      syscall.RawConn
+	socket   socketID
 	upgraded bool
 }
 
@@ -209,9 +210,13 @@ func (l *netListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	state := &accepted{raw: raw}
+	if err := raw.Control(func(fd uintptr) { state.socket = idOf(fd) }); err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns[c] = &accepted{raw: raw}
+	l.conns[c] = state
 	return c, nil
 }
 
@@ -231,8 +236,9 @@ func (l *netListener) track(c net.Conn, state http.ConnState) {
 func (l *netListener) open() (all, upgraded int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	sockets, known := openSockets()
 	for c, state := range l.conns {
-		if state.raw.Control(func(uintptr) {}) != nil {
+		if known && !sockets[state.socket] || !known && state.raw.Control(func(uintptr) {}) != nil {
 			delete(l.conns, c)
 			continue
 		}

@@ -1,6 +1,9 @@
 package wire
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 const (
 	maxBatchFrames = 64       // in one batch
@@ -19,6 +22,9 @@ type Batch struct {
 	control int // how many of them, the first, are control frames
 	size    int // in bytes
 	buf     []byte
+
+	joined  [maxBatchFrames]*Frame // the frames whose bytes are in buf, one after the other
+	njoined int
 
 	at, off int // what has been written: the frames before at, and so many bytes of that one
 }
@@ -51,6 +57,7 @@ func (p *BatchPool) Get(deflate, waits bool) *Batch {
 // Put empties the batch and takes it back.
 func (p *BatchPool) Put(b *Batch) {
 	b.Reset()
+	b.forget()
 	p.pool.Put(b)
 }
 
@@ -86,15 +93,34 @@ func (b *Batch) Next() []byte {
 	if b.at == b.n-1 || len(first) > maxCopied {
 		return first
 	}
+	if b.isJoined() {
+		return b.buf
+	}
 	b.buf = append(b.buf[:0], first...)
-	for _, f := range b.frames[b.at+1 : b.n] {
-		p := b.form(f)
+	last := b.at + 1
+	for ; last < b.n; last++ {
+		p := b.bytes(last)
 		if len(p) > maxCopied {
 			break
 		}
 		b.buf = append(b.buf, p...)
 	}
+	b.forget()
+	if b.off == 0 && !b.deflate {
+		b.njoined = copy(b.joined[:], b.frames[b.at:last])
+	}
 	return b.buf
+}
+
+// isJoined says that what has been joined last is what is to be joined now: members of one room mostly get the same.
+func (b *Batch) isJoined() bool {
+	n := b.n - b.at
+	return n == b.njoined && b.off == 0 && !b.deflate && slices.Equal(b.joined[:n], b.frames[b.at:b.n])
+}
+
+func (b *Batch) forget() {
+	clear(b.joined[:b.njoined])
+	b.njoined = 0
 }
 
 // Wrote says that n bytes of what Next has returned have been written.

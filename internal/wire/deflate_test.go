@@ -95,8 +95,7 @@ func TestDeflater_RoundTrip(t *testing.T) {
 		half := len(payload) / 2
 		stream := append(clientFrame(opcode&^0x80, payload[:half]), clientFrame(0x80, payload[half:])...)
 		for range 2 {
-			r := wire.NewReader(bytes.NewReader(stream), nil, 1024, 100_000)
-			r.Inflate = true
+			r := newReader(bytes.NewReader(stream), nil, 1024, 100_000, true)
 			if _, got, err := r.Next(); err != nil || string(got) != text {
 				t.Errorf("%.20q came back as %.20q: %v", text, got, err)
 			}
@@ -156,8 +155,7 @@ func TestReader_Inflate(t *testing.T) {
 		"back reference past a final block": {clientFrame(0xC1, backReference("hello ", "hello")), "hello hello", 0},
 		"nothing but the empty byte":        {clientFrame(0xC1, []byte{0x00}), "", 0},
 	} {
-		r := wire.NewReader(bytes.NewReader(tc.stream), nil, 256, 1000)
-		r.Inflate = true
+		r := newReader(bytes.NewReader(tc.stream), nil, 256, 1000, true)
 		opcode, got, err := r.Next()
 		var violation *wire.Violation
 		code := 0
@@ -209,8 +207,7 @@ func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
 			stored = append(stored, 0, byte(block), byte(block>>8), ^byte(block), ^byte(block>>8))
 			stored = append(stored, strings.Repeat("x", block)...)
 		}
-		r := wire.NewReader(bytes.NewReader(clientFrame(0xC2, append(stored, 0))), nil, 256, limit)
-		r.Inflate = true
+		r := newReader(bytes.NewReader(clientFrame(0xC2, append(stored, 0))), nil, 256, limit, true)
 		if _, got, err := r.Next(); err != nil || len(got) != limit {
 			t.Errorf("blocks of %d bytes: %d bytes, %v, want %d", block, len(got), err, limit)
 		}
@@ -221,8 +218,7 @@ func TestReader_LimitHoldsForWhatWasInflated(t *testing.T) {
 // pools forget what they hold.
 func TestReader_InflateReusesItsBuffers(t *testing.T) {
 	src := &loop{stream: clientFrame(0xC1, deflated(strings.Repeat("hello ", 100)))}
-	r := wire.NewReader(src, nil, 1024, 1<<20)
-	r.Inflate = true
+	r := newReader(src, nil, 1024, 1<<20, true)
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, _, err := r.Next(); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -55,4 +56,11 @@ func TestStallTimer_ProcessIsPaused(t *testing.T) {
 			t.Error("not cut after that")
 		}
 	})
+}
+
+// newReader returns a reader as a link has it.
+func newReader(src io.Reader, early []byte, size int, limit int64, inflate bool) *Reader {
+	r := NewReader(size)
+	r.Reset(src, early, limit, inflate)
+	return r
 }

@@ -104,15 +104,14 @@ func TestReader_HoldsWhatHasCome(t *testing.T) {
 		} {
 			for _, step := range []int{100, 1500, 1 << 20} {
 				w := &witness{t: t, name: name, stream: stream, step: step}
-				r := NewReader(w, nil, 1024, int64(limit))
-				r.Inflate = true
-				w.reader = &r
+				r := newReader(w, nil, 1024, int64(limit), true)
+				w.reader = r
 				var err error
 				for err == nil {
 					_, _, err = r.Next()
 				}
-				if !errors.Is(err, io.ErrUnexpectedEOF) || held(&r) > 0 {
-					t.Errorf("%s: %v, %d bytes held after that", name, err, held(&r))
+				if !errors.Is(err, io.ErrUnexpectedEOF) || held(r) > 0 {
+					t.Errorf("%s: %v, %d bytes held after that", name, err, held(r))
 				}
 			}
 		}
@@ -130,12 +129,11 @@ func TestReader_HoldsAMessageOnce(t *testing.T) {
 			"compressed":            unmasked(0xC2, packed),
 			"compressed, fragments": append(fragmented(0x42, packed, 999), unmasked(0x80, nil)...),
 		} {
-			r := NewReader(bytes.NewReader(stream), nil, 256, int64(size))
-			r.Inflate = true
+			r := newReader(bytes.NewReader(stream), nil, 256, int64(size), true)
 			if _, data, err := r.Next(); err != nil || !bytes.Equal(data, text) {
 				t.Fatalf("%s: %d bytes: %v", name, len(data), err)
 			}
-			if n := held(&r); n > size+1<<10 {
+			if n := held(r); n > size+1<<10 {
 				t.Errorf("%s: %d bytes held for a message of %d", name, n, size)
 			}
 		}
@@ -186,8 +184,7 @@ func TestReader_MemoryOfPartialMessages(t *testing.T) {
 				if i%10 > 0 {
 					stream = all[len(large):]
 				}
-				r := NewReader(&blocked{stream, at, end}, nil, readBuffer, limit)
-				r.Inflate = true
+				r := newReader(&blocked{stream, at, end}, nil, readBuffer, limit, true)
 				for err := error(nil); err == nil; {
 					_, _, err = r.Next()
 				}

@@ -66,8 +66,7 @@ const (
 
 // A Reader takes the frames of a client apart, by the letter of RFC 6455. It belongs to one goroutine at a time.
 type Reader struct {
-	Inflate bool   // the peer may send compressed messages (RFC 7692)
-	Partial func() // called once for what Next returns next if a part of it has come and the rest has not; may be nil
+	inflates bool // the peer may send compressed messages (RFC 7692)
 
 	src   io.Reader
 	limit int64  // of a message, in bytes
@@ -82,15 +81,26 @@ type Reader struct {
 	empty    int // frames without payload
 
 	begun    bool   // a part of the next message or control frame has come
-	told     bool   // Partial has been called for it
 	returned *piece // the message that Next returned last, unless that was in buf
 }
 
-// NewReader returns a reader of what early holds and src has after it, with a buffer of size bytes or a little more.
-func NewReader(src io.Reader, early []byte, size int, limit int64) Reader {
-	buf := make([]byte, max(size, len(early), minReadBuffer))
-	return Reader{src: src, limit: limit, buf: buf, w: copy(buf, early)}
+// NewReader returns a reader of nothing, with a buffer of size bytes or a little more; see Reset.
+func NewReader(size int) *Reader { return &Reader{buf: make([]byte, max(size, minReadBuffer))} }
+
+// Reset has a reader read what early holds and src has after it. What it held is forgotten. inflate says that the peer
+// may send compressed messages (RFC 7692).
+func (r *Reader) Reset(src io.Reader, early []byte, limit int64, inflate bool) {
+	r.release()
+	buf := r.buf
+	if len(early) > len(buf) {
+		buf = make([]byte, len(early))
+	}
+	*r = Reader{inflates: inflate, src: src, limit: limit, buf: buf, w: copy(buf, early)}
 }
+
+// Begun says that a part of what Next returns next has come. While that is false, an error of src loses nothing, and
+// Next may be called again.
+func (r *Reader) Begun() bool { return r.begun }
 
 // Next returns the next message, or a control frame that came before it. The payload is good until the next call. A
 // text is UTF-8. Errors: *Violation, ErrTooLarge, or what src returned; the end of the stream is io.ErrUnexpectedEOF.
@@ -155,7 +165,7 @@ func (r *Reader) release() {
 	r.returned.release()
 	r.returned = nil
 	r.valid, r.empty, r.deflated = 0, 0, false
-	r.begun, r.told = r.r < r.w, false
+	r.begun = r.r < r.w
 }
 
 // inflate returns what a compressed message inflates to: data, or what has been gathered.
@@ -230,7 +240,7 @@ func (r *Reader) most(h header) int64 {
 // check looks at what the first two bytes of a frame say, which are all that is needed to refuse it.
 func (r *Reader) check(h header, first, second byte) error {
 	reserved := first & reservedBits
-	if r.Inflate && !h.opcode.control() && h.opcode != opContinuation {
+	if r.inflates && !h.opcode.control() && h.opcode != opContinuation {
 		reserved &^= deflateBit // RFC 7692, section 6: of the first frame of a message
 	}
 	switch {
@@ -367,10 +377,6 @@ func (r *Reader) fill(n int) error {
 
 // read reads from the source. What that says of an end it says again after what it has read.
 func (r *Reader) read(p []byte) (int, error) {
-	if r.begun && !r.told && r.Partial != nil {
-		r.told = true
-		r.Partial()
-	}
 	n, err := r.src.Read(p)
 	if n > 0 {
 		r.begun = true

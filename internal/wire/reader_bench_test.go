@@ -7,8 +7,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-
-	"github.com/wspulse/server/internal/wire"
 )
 
 // streams are one message each, as a client sends it.
@@ -45,8 +43,7 @@ func BenchmarkReader(b *testing.B) {
 	for name, stream := range streams() {
 		b.Run(name, func(b *testing.B) {
 			src := &counter{Reader: &loop{stream: stream}}
-			r := wire.NewReader(src, nil, 1024, 2<<20)
-			r.Inflate = true
+			r := newReader(src, nil, 1024, 2<<20, true)
 			b.SetBytes(int64(len(stream)))
 			b.ReportAllocs()
 			for b.Loop() {
@@ -84,7 +81,7 @@ func BenchmarkReader_TCP(b *testing.B) {
 					_, err = peer.Write(frame)
 				}
 			}()
-			r := wire.NewReader(conn, nil, 1024, 2<<20)
+			r := newReader(conn, nil, 1024, 2<<20, false)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -34,7 +34,7 @@ func clientFrame(first byte, payload []byte) []byte {
 }
 
 // all reads to the end, and returns what came as one line for each message or control frame, and the error at the end.
-func all(r wire.Reader) (lines []string, err error) {
+func all(r *wire.Reader) (lines []string, err error) {
 	for {
 		opcode, data, err := r.Next()
 		if err != nil {
@@ -77,7 +77,7 @@ func TestReader_AnyFragmentsInAnyPieces(t *testing.T) {
 			"half":       iotest.HalfReader(bytes.NewReader(stream[early:])),
 			"with error": iotest.DataErrReader(bytes.NewReader(stream[early:])),
 		} {
-			got, err := all(wire.NewReader(src, stream[:early], 1+rand.IntN(2000), 1<<20))
+			got, err := all(newReader(src, stream[:early], 1+rand.IntN(2000), 1<<20, false))
 			if !errors.Is(err, io.ErrUnexpectedEOF) || strings.Join(got, "\n") != strings.Join(want, "\n") {
 				t.Fatalf("%s: got %d messages, want %d: %v\n%.2000q\n%.2000q", name, len(got), len(want), err, got, want)
 			}
@@ -92,7 +92,7 @@ func TestReader_MemoryFollowsWhatHasCome(t *testing.T) {
 	per := testing.Benchmark(func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			r := wire.NewReader(bytes.NewReader(frame), nil, 1024, 64<<20)
+			r := newReader(bytes.NewReader(frame), nil, 1024, 64<<20, false)
 			if _, _, err := r.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
 				b.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestReader_AllocatesNothing(t *testing.T) {
 	stream = append(stream, clientFrame(0x01, text)...)
 	stream = append(stream, clientFrame(0x80, text)...)
 	src := &loop{stream: stream}
-	r := wire.NewReader(src, nil, 1024, 1<<20)
+	r := newReader(src, nil, 1024, 1<<20, false)
 	if n := testing.AllocsPerRun(1000, func() {
 		if _, data, err := r.Next(); err != nil || len(data)%200 != 0 {
 			t.Fatal(err)
@@ -149,7 +149,7 @@ func TestReader_Limit(t *testing.T) {
 		"as large, before larger": {append(clientFrame(0x82, make([]byte, 1000)),
 			clientFrame(0x82, make([]byte, 1000))...), true},
 	} {
-		_, err := all(wire.NewReader(bytes.NewReader(tc.stream), nil, 1, 1000))
+		_, err := all(newReader(bytes.NewReader(tc.stream), nil, 1, 1000, false))
 		if tooLarge := errors.Is(err, wire.ErrTooLarge); tooLarge == tc.ok {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -177,8 +177,7 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, inflate bool) {
 		const limit = 2000
 		read := func(src io.Reader) (string, []string) {
-			r := wire.NewReader(src, nil, 300, limit)
-			r.Inflate = inflate
+			r := newReader(src, nil, 300, limit, inflate)
 			lines, err := all(r)
 			return fmt.Sprint(lines, err), lines
 		}
@@ -193,4 +192,11 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 	})
+}
+
+// newReader returns a reader as a link has it.
+func newReader(src io.Reader, early []byte, size int, limit int64, inflate bool) *wire.Reader {
+	r := wire.NewReader(size)
+	r.Reset(src, early, limit, inflate)
+	return r
 }

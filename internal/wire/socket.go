@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/wspulse/server/internal/poll"
 )
 
 // Socket is the net.Conn under a link. One goroutine reads it and one writes it, and any may look at what the kernel
@@ -18,6 +20,7 @@ type Socket struct {
 	net.Conn
 
 	// Set at construction, then read-only.
+	polled *poll.Conn      // the Conn, if it can wait without a goroutine; else nil
 	kernel syscall.RawConn // of the Conn, or of the one below it; nil where the kernel can't be asked
 	plain  bool            // what is written to kernel is what is written to Conn
 
@@ -36,12 +39,34 @@ type Socket struct {
 // NewSocket returns the socket of a connection.
 func NewSocket(conn net.Conn) Socket {
 	kernel, plain := kernelOf(conn)
-	return Socket{Conn: conn, kernel: kernel, plain: plain}
+	polled, _ := conn.(*poll.Conn)
+	return Socket{Conn: conn, polled: polled, kernel: kernel, plain: plain}
+}
+
+// Polled says that somebody is told when there is something to read, by Handle, while nobody waits for it in Read: the
+// socket is parked then, and TryRead is of use.
+func (s *Socket) Polled() bool { return s.polled != nil }
+
+// Handle says who is told when a socket that is polled has something to read.
+func (s *Socket) Handle(h poll.Handler) { s.polled.Handle(h) }
+
+// Park gives up reading until something comes; false: there may be something already. The socket is polled.
+func (s *Socket) Park() bool { return s.polled.Park() }
+
+// TryRead reads what is there, which may be nothing: always, unless the socket is polled.
+func (s *Socket) TryRead(p []byte) (n int, err error) {
+	if s.polled == nil {
+		return 0, nil
+	}
+	return s.polled.TryRead(p)
 }
 
 // kernelOf returns how to ask the kernel about a connection, or about the one that it is a layer upon, such as TLS.
 func kernelOf(conn net.Conn) (kernel syscall.RawConn, plain bool) {
-	_, plain = conn.(*net.TCPConn)
+	switch conn.(type) {
+	case *net.TCPConn, *poll.Conn:
+		plain = true
+	}
 	for {
 		layer, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {

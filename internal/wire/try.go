@@ -9,7 +9,10 @@ import (
 // TryWrite writes as much of p as the socket takes at once, which may be nothing: what is under a layer such as TLS,
 // and what is no TCP, takes nothing. An error leaves the socket of no more use.
 func (s *Socket) TryWrite(p []byte) (n int, err error) {
-	if !s.plain || !canWriteOnce {
+	switch {
+	case s.polled != nil:
+		return s.polled.TryWrite(p)
+	case !s.plain || !canWriteOnce:
 		return 0, nil
 	}
 	a := attempts.Get().(*attempt)

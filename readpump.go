@@ -1,0 +1,233 @@
+package wspulse
+
+import (
+	"errors"
+	"time"
+
+	"github.com/wspulse/server/internal/poll"
+	"github.com/wspulse/server/internal/wire"
+)
+
+// open runs the callback that opens the link, after prev is closed, and then reads.
+func (l *link) open(prev *latch, name string, opening func(Connection)) {
+	if l.begin(prev, name, opening) {
+		l.read()
+	}
+}
+
+// begin runs the opening callback, in which a link begins, and says whether reading has not passed on meanwhile. What
+// came in until then is not held against the peer.
+func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads bool) {
+	var err error
+	returned := false
+	defer l.afterCallback(&returned, &err)
+	if prev != nil || opening != nil {
+		l.hub.watch.add(l)
+	}
+	if prev != nil {
+		prev.wait()
+	}
+	if opening != nil {
+		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
+	}
+	returned = true
+	if !l.in.exit() {
+		l.workOff(nil)
+		return false
+	}
+	l.credit(l.calledAt)
+	return true
+}
+
+// passReadingOn lets another goroutine read if the one that reads is in a callback.
+func (l *link) passReadingOn() {
+	if l.in.passOn() {
+		l.Overdue()
+		go l.readOn()
+	}
+}
+
+// readOn reads after another goroutine, which a callback keeps.
+func (l *link) readOn() {
+	l.turn = nil
+	l.credit(l.calledAt)
+	l.read()
+}
+
+// Ready implements poll.Handler.
+func (l *link) Ready(t *poll.Turn) {
+	l.reads.Add(^uint32(0)) // it waits no more
+	l.takeReader(nil)
+	switch {
+	case t == nil:
+		l.read()
+	case l.pace == slow || l.pace == unknown && l.hub.slow.Load():
+		go l.read()
+	default:
+		l.turn = t
+		l.read()
+	}
+}
+
+// Overdue implements poll.Handler: a callback lasts, and nobody sees any more that it ends.
+func (l *link) Overdue() {
+	if l.session.outbox.uncork(l) {
+		l.hub.crew.add(l)
+	}
+}
+
+// read reads until nothing more has come, the peer is gone or has to go, or a callback has lost it the reading. While it
+// waits for a message its stack must not need more than the 2 KiB that it starts with, so the way from here to the
+// socket is flat.
+func (l *link) read() {
+	for {
+		var err error
+		for l.cork(); err == nil; {
+			err = l.readNext()
+		}
+		switch err { //nolint:errorlint // they are never wrapped
+		case errPassedOn:
+			return
+		case errNothing:
+			if l.park() {
+				return
+			}
+		default:
+			l.endReading(err)
+			return
+		}
+	}
+}
+
+// cork has what the callbacks send leave when all has been read, if the poller sees to it that this does not take long.
+func (l *link) cork() {
+	if !l.turn.Guarded() || l.deflate {
+		return
+	}
+	if l.session.outbox.cork(l); !l.turn.Guarded() { // any more
+		l.Overdue()
+	}
+}
+
+// uncork writes what has waited for it.
+func (l *link) uncork() {
+	if l.session.outbox.uncork(l) {
+		batch := l.newBatch()
+		if l.writeReady(batch) {
+			l.hub.crew.add(l)
+		}
+		l.hub.batches.Put(batch)
+	}
+}
+
+// takeReader takes a reader for what has come.
+func (l *link) takeReader(early []byte) {
+	l.reader = l.hub.readers.Get().(*wire.Reader)
+	l.reader.Reset(l, early, l.hub.cfg.maxMessageSize, l.deflate)
+}
+
+// park gives up reading until something comes: then the poller calls Ready. It returns false if something has come
+// meanwhile.
+func (l *link) park() bool {
+	r, t := l.reader, l.turn
+	l.reader, l.turn = nil, nil
+	l.reads.Add(1)
+	if l.socket.Park() { // and somebody else may be reading
+		l.hub.readers.Put(r)
+		return true
+	}
+	l.reads.Add(^uint32(0))
+	l.reader, l.turn = r, t
+	return false
+}
+
+func (l *link) readNext() error {
+	opcode, data, err := l.reader.Next()
+	if err != nil {
+		return err
+	}
+	if !l.reader.Gathering() {
+		l.messageBy = 0
+	}
+	if err := l.checkRate(opcode); err != nil {
+		return err
+	}
+	switch opcode {
+	case wire.OpPing:
+		l.answerPing(data)
+		return nil
+	case wire.OpPong:
+		return nil
+	case wire.OpClose:
+		return closeError(data)
+	default: // a message
+		return l.receive(data)
+	}
+}
+
+// Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long
+// or reading is to end. Between two messages it does not wait where the link can be parked: it returns errNothing.
+func (l *link) Read(p []byte) (n int, err error) {
+	for err == nil {
+		if n, err = l.socket.TryRead(p); n > 0 {
+			l.reads.Add(2)
+			return n, nil
+		}
+		if err == nil && l.socket.Polled() {
+			l.uncork()
+			if !l.reader.Begun() {
+				return 0, errNothing
+			}
+			l.turn.PassOn()
+		}
+		if err == nil {
+			l.messageBegun()
+			l.reads.Add(1)
+			if n, err = l.socket.Conn.Read(p); n > 0 {
+				l.reads.Add(1)
+				return n, nil
+			}
+			l.reads.Add(^uint32(0))
+		}
+		err = l.woken(err)
+	}
+	return 0, err
+}
+
+// messageBegun gives a message of which a part is there its time. An alarm that is set already will find that out.
+func (l *link) messageBegun() {
+	if l.hub.cfg.messageTimeout == 0 || l.messageBy > 0 || !l.reader.Begun() {
+		return
+	}
+	l.messageBy = time.Since(l.hub.start) + l.hub.cfg.messageTimeout
+	if !l.alarmed {
+		l.alarm(l.messageBy)
+	}
+}
+
+// A pace is how long the last callback of a link took. Links that take long read on goroutines of their own, since
+// others would wait for them.
+type pace uint8
+
+const (
+	unknown pace = iota
+	quick
+	slow
+)
+
+// slowCallback is how long OnMessage takes that costs more to wait for than a goroutine.
+const slowCallback = 100 * time.Microsecond
+
+// pacing notes how long OnMessage took.
+func (l *link) paced(took time.Duration) {
+	now := quick
+	if took > slowCallback {
+		now = slow
+	}
+	if l.pace != now {
+		l.pace = now
+		l.hub.slow.Store(now == slow)
+	}
+}
+
+var errNothing = errors.New("wspulse: nothing has come") // is never seen outside
