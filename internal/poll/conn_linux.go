@@ -1,4 +1,4 @@
-//go:build !nopoll
+//go:build !nopoll && !386 && !s390x
 
 package poll
 
@@ -110,7 +110,7 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 	case c.drained:
 		return 0, nil
 	}
-	n, err = c.in.call(c, syscall.SYS_READ, p)
+	n, err = c.in.call(c, syscall.SYS_RECVFROM, p, syscall.MSG_DONTWAIT)
 	switch {
 	case n > 0: // what is not there yet will be an event
 		c.drained = n < len(p) && !c.ended.Load()
@@ -129,21 +129,22 @@ func (c *Conn) TryWrite(p []byte) (n int, err error) {
 	if c.out.expired() {
 		return 0, c.fail("write", os.ErrDeadlineExceeded)
 	}
-	n, err = c.out.call(c, syscall.SYS_WRITE, p)
+	n, err = c.out.call(c, syscall.SYS_SENDTO, p, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
 	if err == nil || errors.Is(err, syscall.EAGAIN) {
 		return n, nil
 	}
 	return 0, c.fail("write", err)
 }
 
-// call makes a system call that never waits, since the socket does not block, and so need not be told to the scheduler.
-func (h *half) call(c *Conn, number uintptr, p []byte) (int, error) {
+// call makes a system call that never waits, and so need not be told to the scheduler.
+func (h *half) call(c *Conn, number uintptr, p []byte, flags uintptr) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if c.fd < 0 {
 		return 0, net.ErrClosed
 	}
-	n, _, errno := syscall.RawSyscall(number, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	n, _, errno := syscall.RawSyscall6(number, uintptr(c.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))),
+		uintptr(len(p)), flags, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}

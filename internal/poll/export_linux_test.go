@@ -1,4 +1,4 @@
-//go:build !nopoll
+//go:build !nopoll && !386 && !s390x
 
 package poll
 

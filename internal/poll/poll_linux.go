@@ -1,4 +1,4 @@
-//go:build !nopoll
+//go:build !nopoll && !386 && !s390x
 
 package poll
 
@@ -108,7 +108,6 @@ func (p *Poller) Adopt(tcp *net.TCPConn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = syscall.SetNonblock(c.fd, true) // Fd of a File of the connection has it block
 	if err := p.add(c); err != nil {
 		return nil, err
 	}

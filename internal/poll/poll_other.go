@@ -1,4 +1,4 @@
-//go:build !linux || nopoll
+//go:build !linux || nopoll || 386 || s390x
 
 package poll
 

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"net/http"
+	"sync/atomic"
 
 	wspulse "github.com/wspulse/server"
 )
@@ -14,10 +15,26 @@ var wspulseEntry = Entry{
 	New:     newWspulse,
 }
 
-type wspulsePeer struct{ wspulse.Server }
+type wspulsePeer struct {
+	wspulse.Server
+	*writeCounter
+}
+
+// A writeCounter counts successful writes of messages.
+type writeCounter struct {
+	wspulse.NoopCollector
+	n atomic.Int64
+}
+
+func (c *writeCounter) SendBufferUtilization(_, _ string, _, _ int) { c.n.Add(1) }
+
+// Writes returns how many writes there were; see serve.
+func (c *writeCounter) Writes() int64 { return c.n.Load() }
 
 func newWspulse(cfg Config) (Peer, error) {
+	writes := &writeCounter{}
 	options := []wspulse.ServerOption{
+		wspulse.WithMetrics(writes),
 		wspulse.WithHeartbeat(cfg.Ping, cfg.Pong),
 		wspulse.WithSendBufferSize(cfg.Queue),
 		wspulse.WithMaxMessageSize(int64(max(cfg.Size, 512))),
@@ -36,7 +53,7 @@ func newWspulse(cfg Config) (Peer, error) {
 	case cfg.Count != nil:
 		options = append(options, wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { cfg.Count() }))
 	}
-	return wspulsePeer{wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
+	return wspulsePeer{writeCounter: writes, Server: wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
 		query := r.URL.Query()
 		return query.Get("room"), query.Get("id"), nil
 	}, options...)}, nil
