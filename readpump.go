@@ -85,10 +85,10 @@ func (l *link) read() {
 		for l.cork(); err == nil; {
 			err = l.readNext()
 		}
-		switch err { //nolint:errorlint // they are never wrapped
-		case errPassedOn:
+		switch {
+		case errors.Is(err, errPassedOn):
 			return
-		case errNothing:
+		case errors.Is(err, errNothing):
 			if l.park() {
 				return
 			}
