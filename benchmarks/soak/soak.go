@@ -15,8 +15,9 @@ const (
 	spareFiles = 200
 	settleTime = 15 * time.Second // that the last connections get to be over with, after the resume window
 
-	// What a server has in use without any connections: the hub and http.Server.Serve, and the listener.
-	hostGoroutines, hostSockets = 2, 1
+	// What a server has in use without any connections: the hub, http.Server.Serve, and who waits for connections once
+	// there has been one; the listener.
+	hostGoroutines, hostSockets = 3, 1
 )
 
 // The phases.
@@ -86,6 +87,7 @@ func newWorld(p plan, out io.Writer) (*world, error) {
 	w.ward = &ward{host: w.host, plan: p, sick: sick, suffered: make([]atomic.Int64, len(ailments))}
 	w.table, w.watch = newTable(w, out), startWatchman()
 	w.bare, err = measure()
+	w.bare.goroutines++ // there has been no connection
 	return w, err
 }
 
