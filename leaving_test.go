@@ -142,6 +142,7 @@ func TestLeaving_WhoIsThereIsReplaced(t *testing.T) {
 			if took := time.Since(start); !busy && took > 0 || took > 10*time.Millisecond {
 				t.Errorf("busy: %t; replaced after %v", busy, took)
 			}
+			synctest.Wait()
 			if w.connection("r", "alice") == session {
 				t.Error("resumed")
 			}
