@@ -218,7 +218,7 @@ const (
 // slowCallback is how long OnMessage takes that costs more to wait for than a goroutine.
 const slowCallback = 100 * time.Microsecond
 
-// pacing notes how long OnMessage took.
+// paced notes how long OnMessage took.
 func (l *link) paced(took time.Duration) {
 	now := quick
 	if took > slowCallback {
