@@ -14,10 +14,9 @@ type crew struct {
 	batches *wire.BatchPool // set at construction, then read-only, as is
 	most    int             // goroutines
 
-	mu    sync.Mutex // guards what follows; a leaf
-	ready []*link    // whose pumps are to run; those before head have been taken
-	head  int
-	out   int // goroutines that run
+	mu    sync.Mutex  // guards what follows; a leaf
+	ready queue[link] // whose pumps are to run
+	out   int         // goroutines that run
 }
 
 const crewTakes = 64 // links that a goroutine takes at once
@@ -29,13 +28,10 @@ func newCrew(batches *wire.BatchPool) crew {
 // add has the write pumps of links run.
 func (c *crew) add(links ...*link) {
 	c.mu.Lock()
-	if len(c.ready)+len(links) > cap(c.ready) && c.head > 0 { // rather than grow
-		n := copy(c.ready, c.ready[c.head:])
-		clear(c.ready[n:])
-		c.ready, c.head = c.ready[:n], 0
+	for _, l := range links {
+		c.ready.push(l)
 	}
-	c.ready = append(c.ready, links...)
-	waiting := len(c.ready) - c.head
+	waiting := c.ready.len()
 	hire := waiting > 0 && (c.out == 0 || c.out < c.most && waiting > crewTakes)
 	if hire {
 		c.out++
@@ -68,10 +64,8 @@ func (c *crew) run() {
 func (c *crew) take(links []*link) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n = copy(links, c.ready[c.head:])
-	clear(c.ready[c.head : c.head+n])
-	if c.head += n; c.head == len(c.ready) {
-		c.ready, c.head = c.ready[:0], 0
+	for ; n < len(links) && c.ready.len() > 0; n++ {
+		links[n] = c.ready.pop()
 	}
 	if n == 0 {
 		c.out--

@@ -51,7 +51,7 @@ func numbers(s *session) (all []int) {
 	if s.outbox.queue == nil {
 		return nil
 	}
-	for _, f := range s.outbox.queue.frames[s.outbox.queue.head:] {
+	for _, f := range s.outbox.queue.items[s.outbox.queue.head:] {
 		n, _ := strconv.Atoi(strings.Trim(string(f.Bytes[len(f.Bytes)-f.Size:]), `{"paylod:}`))
 		all = append(all, n)
 	}

@@ -16,16 +16,16 @@ type outbox struct {
 
 	mu sync.Mutex // guards what follows; a leaf
 
-	queue    *queue // of frames; nil while none is queued
-	bytes    int    // of the frames in it, if bound counts them
-	flying   int    // bytes of a message that was taken and is waited for
-	told     int    // bytes as bound.total knows them
-	control  *queue // of pings and pongs, which may be lost; nil while there are none
-	link     *link  // that writes; nil while the session is suspended, and when it is over
-	pumping  bool   // the link's write pump runs, or
-	corked   bool   // who reads the link is its write pump: it writes when it has read all that has come
-	readOver bool   // the reading of link has ended
-	closed   bool   // the session has ended: nothing is taken in any more
+	queue    *frameQueue // of frames; nil while none is queued
+	bytes    int         // of the frames in it, if bound counts them
+	flying   int         // bytes of a message that was taken and is waited for
+	told     int         // bytes as bound.total knows them
+	control  *frameQueue // of pings and pongs, which may be lost; nil while there are none
+	link     *link       // that writes; nil while the session is suspended, and when it is over
+	pumping  bool        // the link's write pump runs, or
+	corked   bool        // who reads the link is its write pump: it writes when it has read all that has come
+	readOver bool        // the reading of link has ended
+	closed   bool        // the session has ended: nothing is taken in any more
 }
 
 // A bound is what the queues of all sessions of a server have in common.
@@ -130,7 +130,7 @@ func (o *outbox) shrink(bytes int) (lost int) {
 	for ; o.bytes > 0 && o.bytes+o.flying > bytes; lost++ {
 		o.pop()
 	}
-	o.queue = o.queue.tidy()
+	o.queue = tidy(o.queue)
 	return lost
 }
 
@@ -232,7 +232,7 @@ func (o *outbox) take(b *wire.Batch) task {
 	for o.control.len() > 0 {
 		b.AddControl(o.control.pop())
 	}
-	o.control = o.control.tidy()
+	o.control = tidy(o.control)
 	o.fill(b)
 	return taskWrite
 }
@@ -259,7 +259,7 @@ func (o *outbox) putBack(frames []*wire.Frame, flying *wire.Frame) {
 	if o.queue == nil {
 		o.queue = getQueue()
 	}
-	o.queue.frames, o.queue.head = slices.Concat(frames, o.queue.frames[o.queue.head:]), 0
+	o.queue.items, o.queue.head = slices.Concat(frames, o.queue.items[o.queue.head:]), 0
 	if o.bound.counts() {
 		for _, f := range frames {
 			o.bytes += len(f.Bytes)
@@ -355,5 +355,5 @@ func (o *outbox) fill(b *wire.Batch) {
 	for o.queue.len() > 0 && !b.Full() {
 		b.Add(o.pop())
 	}
-	o.queue = o.queue.tidy()
+	o.queue = tidy(o.queue)
 }

@@ -6,28 +6,30 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// A queue is frames, first in, first out. A nil queue is empty.
-type queue struct {
-	frames []*wire.Frame
-	head   int // index of the first
+// A queue is what waits, first in, first out: frames for a peer, links for the crew. A nil queue is empty.
+type queue[T any] struct {
+	items []*T
+	head  int // index of the first
 }
+
+type frameQueue = queue[wire.Frame]
 
 // maxKept is the capacity of the largest queue that is worth keeping, in frames.
 const maxKept = 1024
 
 // queues holds empty queues, so that a session has one only while frames are queued.
-var queues = sync.Pool{New: func() any { return &queue{frames: make([]*wire.Frame, 0, 16)} }}
+var queues = sync.Pool{New: func() any { return &frameQueue{items: make([]*wire.Frame, 0, 16)} }}
 
-func getQueue() *queue { return queues.Get().(*queue) }
+func getQueue() *frameQueue { return queues.Get().(*frameQueue) }
 
-func putQueue(q *queue) {
-	if q.frames, q.head = q.frames[:0], 0; cap(q.frames) <= maxKept {
+func putQueue(q *frameQueue) {
+	if q.items, q.head = q.items[:0], 0; cap(q.items) <= maxKept {
 		queues.Put(q)
 	}
 }
 
-// tidy returns the queue, or nil if it is empty: it has been given back then.
-func (q *queue) tidy() *queue {
+// tidy returns a queue of frames, or nil if it is empty: it has been given back then.
+func tidy(q *frameQueue) *frameQueue {
 	if q == nil || q.len() > 0 {
 		return q
 	}
@@ -35,25 +37,28 @@ func (q *queue) tidy() *queue {
 	return nil
 }
 
-func (q *queue) len() int {
+func (q *queue[T]) len() int {
 	if q == nil {
 		return 0
 	}
-	return len(q.frames) - q.head
+	return len(q.items) - q.head
 }
 
-func (q *queue) push(f *wire.Frame) {
-	if len(q.frames) == cap(q.frames) && q.head > len(q.frames)/2 { // rather than grow
-		n := copy(q.frames, q.frames[q.head:])
-		clear(q.frames[n:])
-		q.frames, q.head = q.frames[:n], 0
+func (q *queue[T]) push(v *T) {
+	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 { // rather than grow
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
 	}
-	q.frames = append(q.frames, f)
+	q.items = append(q.items, v)
 }
 
-func (q *queue) pop() *wire.Frame {
-	f := q.frames[q.head]
-	q.frames[q.head] = nil
-	q.head++
-	return f
+// pop removes the first, which there is.
+func (q *queue[T]) pop() *T {
+	v := q.items[q.head]
+	q.items[q.head] = nil
+	if q.head++; q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return v
 }

@@ -24,9 +24,7 @@ func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads 
 	if prev != nil || opening != nil {
 		l.hub.watch.add(l)
 	}
-	if prev != nil {
-		prev.wait()
-	}
+	prev.wait()
 	if opening != nil {
 		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
 	}

@@ -15,14 +15,13 @@ import (
 )
 
 const (
-	maxEvents  = 128              // that a leader takes from the kernel at once
-	share      = 32               // of them that are worth a goroutine
-	patience   = time.Millisecond // a handler takes up to twice as long before the lead passes on
-	idleLooks  = 20               // of the guard, without an event, after which it ends
-	edge       = uint32(1) << 31  // EPOLLET, which is negative in package syscall
-	interest   = edge | syscall.EPOLLIN | syscall.EPOLLPRI | syscall.EPOLLOUT | syscall.EPOLLRDHUP
-	tableStep  = 64                    // descriptors by which the table grows
-	closeOnEnd = syscall.EPOLL_CLOEXEC // no child of the program keeps connections open
+	maxEvents = 128              // that a leader takes from the kernel at once
+	share     = 32               // of them that are worth a goroutine
+	patience  = time.Millisecond // a handler takes up to twice as long before the lead passes on
+	idleLooks = 20               // of the guard, without an event, after which it ends
+	edge      = uint32(1) << 31  // EPOLLET, which is negative in package syscall
+	interest  = edge | syscall.EPOLLIN | syscall.EPOLLPRI | syscall.EPOLLOUT | syscall.EPOLLRDHUP
+	tableStep = 64 // descriptors by which the table grows
 )
 
 // A Poller waits for the connections that it has adopted.
@@ -62,7 +61,7 @@ type Turn struct {
 
 // New returns a poller. Close it.
 func New() (*Poller, error) {
-	fd, err := syscall.EpollCreate1(closeOnEnd)
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC) // no child of the program keeps it open
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
