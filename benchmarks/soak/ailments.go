@@ -22,6 +22,7 @@ var ailments = [...]struct {
 	{"throttle", (*sickPeer).throttle},
 	{"slow reader", (*sickPeer).slow},
 	{"deaf", (*sickPeer).deaf},
+	{"mute", (*sickPeer).mute},
 	{"flood", (*sickPeer).flood},
 	{"storm", (*sickPeer).storm},
 	{"gibberish", (*sickPeer).gibber},
@@ -149,6 +150,20 @@ func (p *sickPeer) deaf() {
 		close(over)
 		p.part(l)
 	}
+}
+
+// mute hears everything, and after a while answers no ping. It is in the quiet room, since the broadcasts that its TCP
+// takes would give it time.
+func (p *sickPeer) mute() {
+	p = p.quiet
+	l := p.dialWell()
+	if l == nil {
+		return
+	}
+	p.stay(l, p.between(0, p.ward.plan.window/3))
+	l.network.Upstream(wstest.Faults{BlackHole: true})
+	p.stay(l, p.ward.plan.pong+2*p.ward.plan.ping)
+	p.part(l)
 }
 
 // flood says a lot, and reads none of the echoes meanwhile.

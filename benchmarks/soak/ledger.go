@@ -19,7 +19,8 @@ type ledger struct {
 	began    time.Time
 	accounts map[string]*account // by connectionID
 	rooms    map[string]*room    // by roomID
-	list     []*room
+	list     []*room             // those that get broadcasts
+	quiet    *room               // gets none
 
 	opened, closed, resumed  atomic.Int64 // sessions
 	roomsOpened, roomsClosed atomic.Int64
@@ -71,13 +72,15 @@ func newLedger(p plan) *ledger {
 		l.rooms[r.id] = r
 		l.list = append(l.list, r)
 	}
+	l.quiet = &room{id: "quiet"}
+	l.rooms[l.quiet.id] = l.quiet
 	return l
 }
 
 // open opens accounts, evenly over the rooms. It is called before the server runs.
-func (l *ledger) open(n int, prefix string, sick bool) (opened []*account) {
+func (l *ledger) open(n int, prefix string, sick bool, rooms ...*room) (opened []*account) {
 	for i := range n {
-		a := &account{id: fmt.Sprint(prefix, i), room: l.list[i%len(l.list)], sick: sick}
+		a := &account{id: fmt.Sprint(prefix, i), room: rooms[i%len(rooms)], sick: sick}
 		l.accounts[a.id] = a
 		opened = append(opened, a)
 	}

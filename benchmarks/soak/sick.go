@@ -12,9 +12,10 @@ import (
 
 // A ward is the sick peers. Each suffers from one ailment after the other.
 type ward struct {
-	host *host
-	plan plan
-	sick []*account
+	host  *host
+	plan  plan
+	sick  []*account
+	quiet []*account // of the same peers, in the quiet room
 
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -27,6 +28,7 @@ func (w *ward) arrive(seed uint64, over time.Duration) {
 	w.stop = stop
 	for i, a := range w.sick {
 		p := &sickPeer{ward: w, ctx: ctx, account: a, random: rand.New(rand.NewPCG(seed, uint64(i)))} //nolint:gosec // no secret
+		p.quiet = &sickPeer{ward: w, ctx: ctx, account: w.quiet[i], random: p.random}
 		w.running.Go(func() { p.run(over) })
 	}
 	pause := max(10*time.Second/time.Duration(len(w.sick)), 10*time.Millisecond)
@@ -45,7 +47,8 @@ type sickPeer struct {
 	ctx     context.Context // ends with the ward
 	account *account
 	random  *rand.Rand
-	heard   numbers // on all links
+	heard   numbers   // on all links
+	quiet   *sickPeer // this one by another name, in the quiet room; nil if it is there
 }
 
 func (p *sickPeer) run(over time.Duration) {

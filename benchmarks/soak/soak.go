@@ -77,14 +77,16 @@ func (w *world) end() {
 
 func newWorld(p plan, out io.Writer) (*world, error) {
 	w := &world{plan: p, book: newLedger(p)}
-	healthy, sick := w.book.open(p.healthy, "healthy-", false), w.book.open(p.sick, "sick-", true)
+	healthy := w.book.open(p.healthy, "healthy-", false, w.book.list...)
+	sick := w.book.open(p.sick, "sick-", true, w.book.list...)
+	quiet := w.book.open(p.sick, "quiet-", true, w.book.quiet)
 	var err error
 	if w.host, err = startHost(p, w.book); err != nil {
 		return nil, err
 	}
 	w.crowd = &crowd{host: w.host, plan: p, rooms: w.book.list, healthy: healthy, everyone: append(healthy[:len(healthy):len(healthy)], sick...),
 		random: rand.New(rand.NewPCG(p.seed, 1))} //nolint:gosec // no secret
-	w.ward = &ward{host: w.host, plan: p, sick: sick, suffered: make([]atomic.Int64, len(ailments))}
+	w.ward = &ward{host: w.host, plan: p, sick: sick, quiet: quiet, suffered: make([]atomic.Int64, len(ailments))}
 	w.table, w.watch = newTable(w, out), startWatchman()
 	w.bare, err = measure()
 	w.bare.goroutines++ // there has been no connection
