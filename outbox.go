@@ -87,6 +87,10 @@ func (o *outbox) offer(f *wire.Frame) (*link, error) {
 func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes bool) {
 	o.mu.Lock()
 	defer o.unlock()
+	if o.bound.bytes == 0 && o.queue.len()+len(frames) <= o.bound.frames {
+		o.add(frames...)
+		frames = nil
+	}
 	for _, f := range frames {
 		switch {
 		case o.queue.len() >= o.bound.frames:
@@ -260,11 +264,7 @@ func (o *outbox) putBack(frames []*wire.Frame, flying *wire.Frame) {
 		o.queue = getQueue()
 	}
 	o.queue.items, o.queue.head = slices.Concat(frames, o.queue.items[o.queue.head:]), 0
-	if o.bound.counts() {
-		for _, f := range frames {
-			o.bytes += len(f.Bytes)
-		}
-	}
+	o.count(frames, 1)
 }
 
 // landed says that the message that was waited for has been written.
@@ -332,28 +332,40 @@ func (o *outbox) tooManyBytes(f *wire.Frame) bool {
 	return o.bound.bytes > 0 && o.bytes+len(f.Bytes) > o.bound.bytes
 }
 
-func (o *outbox) add(f *wire.Frame) {
+func (o *outbox) add(frames ...*wire.Frame) {
 	if o.queue == nil {
 		o.queue = getQueue()
 	}
-	o.queue.push(f)
-	if o.bound.counts() {
-		o.bytes += len(f.Bytes)
-	}
+	o.queue.push(frames...)
+	o.count(frames, 1)
 }
 
 func (o *outbox) pop() *wire.Frame {
-	f := o.queue.pop()
-	if o.bound.counts() {
-		o.bytes -= len(f.Bytes)
-	}
+	f := o.queue.waiting()[0]
+	o.drop(1)
 	return f
+}
+
+// drop removes the first n frames.
+func (o *outbox) drop(n int) {
+	o.count(o.queue.waiting()[:n], -1)
+	o.queue.drop(n)
+}
+
+// count adds the bytes of frames that come or, with a sign of -1, go.
+func (o *outbox) count(frames []*wire.Frame, sign int) {
+	if !o.bound.counts() {
+		return
+	}
+	for _, f := range frames {
+		o.bytes += sign * len(f.Bytes)
+	}
 }
 
 // fill takes frames for a batch.
 func (o *outbox) fill(b *wire.Batch) {
-	for o.queue.len() > 0 && !b.Full() {
-		b.Add(o.pop())
+	if n := b.Fill(o.queue.waiting()); n > 0 {
+		o.drop(n)
+		o.queue = tidy(o.queue)
 	}
-	o.queue = tidy(o.queue)
 }

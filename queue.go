@@ -44,21 +44,34 @@ func (q *queue[T]) len() int {
 	return len(q.items) - q.head
 }
 
-func (q *queue[T]) push(v *T) {
-	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 { // rather than grow
+// waiting returns all that waits, the first first. It is good until the next change.
+func (q *queue[T]) waiting() []*T {
+	if q == nil {
+		return nil
+	}
+	return q.items[q.head:]
+}
+
+func (q *queue[T]) push(v ...*T) {
+	if len(q.items)+len(v) > cap(q.items) && q.head > len(q.items)/2 { // rather than grow
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])
 		q.items, q.head = q.items[:n], 0
 	}
-	q.items = append(q.items, v)
+	q.items = append(q.items, v...)
 }
 
 // pop removes the first, which there is.
 func (q *queue[T]) pop() *T {
 	v := q.items[q.head]
-	q.items[q.head] = nil
-	if q.head++; q.head == len(q.items) {
+	q.drop(1)
+	return v
+}
+
+// drop removes the first n, which there are.
+func (q *queue[T]) drop(n int) {
+	clear(q.items[q.head : q.head+n])
+	if q.head += n; q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0
 	}
-	return v
 }

@@ -80,8 +80,14 @@ func (b *Batch) Add(f *Frame) {
 	b.size += len(f.Bytes)
 }
 
-// Full says that the batch takes no more frames.
-func (b *Batch) Full() bool { return b.n == maxBatchFrames || b.size >= b.most }
+// Fill appends frames until the batch takes no more, and returns how many it has taken.
+func (b *Batch) Fill(frames []*Frame) (n int) {
+	for n < len(frames) && b.n < maxBatchFrames && b.size < b.most {
+		b.Add(frames[n])
+		n++
+	}
+	return n
+}
 
 // Next returns what is to be written next, in as large a piece as copying makes sensible; nothing when all has been
 // written. It is good until the next call. Compressing is done here, and may take its time.
@@ -125,6 +131,10 @@ func (b *Batch) forget() {
 
 // Wrote says that n bytes of what Next has returned have been written.
 func (b *Batch) Wrote(n int) {
+	if n == len(b.buf) && b.isJoined() {
+		b.at = b.n
+		return
+	}
 	for n > 0 {
 		left := len(b.bytes(b.at)) - b.off
 		if n < left {

@@ -165,9 +165,11 @@ func TestBatch_WritesFramesInOrder(t *testing.T) {
 	for range 3 { // the same batch again
 		batch, w := pool.Get(false, false), &miser{left: 1 << 30}
 		var want []byte
-		for i := 0; !batch.Full(); i++ {
+		for i := 0; ; i++ {
 			f := wire.New(1, bytes.Repeat([]byte{byte(i)}, i*700))
-			batch.Add(f)
+			if batch.Fill([]*wire.Frame{f}) == 0 {
+				break
+			}
 			want = append(want, f.Bytes...)
 		}
 		if sent, err := flush(batch, w); err != nil || len(batch.Unsent()) > 0 || !bytes.Equal(w.got.Bytes(), want) {
@@ -180,12 +182,9 @@ func TestBatch_WritesFramesInOrder(t *testing.T) {
 func TestBatch_IsFullByFramesOrByBytes(t *testing.T) {
 	pool := wire.NewBatchPool(1)
 	for _, size := range []int{0, 1000, 40 << 10, 1 << 20} {
-		batch, n, bytes := pool.Get(false, false), 0, 0
-		for f := wire.New(1, make([]byte, size)); !batch.Full(); n++ {
-			batch.Add(f)
-			bytes += len(f.Bytes)
-		}
-		if n > 64 || bytes-size > 80<<10 {
+		batch, f := pool.Get(false, false), wire.New(1, make([]byte, size))
+		n := batch.Fill(slices.Repeat([]*wire.Frame{f}, 100))
+		if bytes := n * len(f.Bytes); n == 0 || n > 64 || bytes-size > 80<<10 || batch.Fill([]*wire.Frame{f}) > 0 {
 			t.Errorf("frames of %d bytes: full at %d frames, %d bytes", size, n, bytes)
 		}
 		pool.Put(batch)
