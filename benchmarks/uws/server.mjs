@@ -177,15 +177,13 @@ async function wait({ What, Count }) {
 }
 
 async function stats({ Settle }) {
-  const figures = { Received: received }
   if (Settle) {
     await sleep(300)
     collectGarbage()
     collectGarbage()
-    figures.RSS = process.memoryUsage.rss()
   }
   const { user, system } = process.cpuUsage()
-  return { ...figures, CPU: (user + system) * 1000 }
+  return { Received: received, RSS: process.memoryUsage.rss(), CPU: (user + system) * 1000 }
 }
 
 const operations = { setup, publish, wait, stats }

@@ -18,6 +18,7 @@ type Plan struct {
 	Message    int // bytes
 	Ping, Pong time.Duration
 	Beat       time.Duration // between the pings of the scenario heartbeat
+	Rest       time.Duration // of idle connections, before their memory is taken as it stands
 
 	Fanout            int       // connections
 	PacedRates        []float64 // deliveries a second
@@ -39,7 +40,7 @@ type Plan struct {
 func Full() Plan {
 	return Plan{
 		Warmup: 300 * time.Millisecond, Duration: 1500 * time.Millisecond, Rounds: 5, Workers: 1,
-		Queue: 256, Window: 128, Message: 128, Ping: 25 * time.Second, Pong: 60 * time.Second, Beat: 4 * time.Second,
+		Queue: 256, Window: 128, Message: 128, Ping: 25 * time.Second, Pong: 60 * time.Second, Beat: 4 * time.Second, Rest: time.Second,
 		Fanout: 1000, PacedRates: []float64{50e3, 200e3},
 		Rooms: 100, RoomSize: 10,
 		Scale:      []int{10, 100, 1000, 10000},
@@ -62,7 +63,7 @@ func Quick() Plan {
 	p.SizesConns, p.Sizes = 8, []int{64, 64 << 10}
 	p.EchoConns = 10
 	p.FaninConns, p.FaninRate = 20, 5e3
-	p.Idle, p.Storm, p.Beat = 50, 50, 200*time.Millisecond
+	p.Idle, p.Storm, p.Beat, p.Rest = 50, 50, 200*time.Millisecond, 20*time.Millisecond
 	p.SlowConns, p.SlowOf, p.SlowFill = 2, 20, 256
 	p.ResumeConns, p.ResumeFrames = 20, 10
 	return p

@@ -13,8 +13,9 @@ type Figures map[string]float64
 // A Column is one kind of figure.
 type Column struct {
 	Key, Title string
-	More       bool // more is better
-	Info       bool // no ratio and no judgement
+	More       bool   // more is better
+	Info       bool   // no ratio and no judgement
+	About      string // what it is, where the title and the scenario don't say so; shown where there are figures
 }
 
 // A Scenario is one kind of load.

@@ -14,7 +14,10 @@ func idle(plan Plan) Scenario {
 		Name:  "idle",
 		About: fmt.Sprintf("%d connections that do nothing, after a garbage collection, less what the process had before: freshly opened, and after ten broadcasts.", plan.Idle),
 		Columns: []Column{
-			{Key: "rss", Title: "RSS, KiB each"}, {Key: "heap", Title: "heap, KiB each"}, {Key: "stacks", Title: "stacks, KiB each"},
+			{Key: "rss", Title: "RSS, KiB each"},
+			{Key: "standing", Title: "RSS as it stands, KiB each", About: fmt.Sprintf("As it stands is %v after the last connect, before a collection is "+
+				"forced and free memory given back.", plan.Rest)},
+			{Key: "heap", Title: "heap, KiB each"}, {Key: "stacks", Title: "stacks, KiB each"},
 			{Key: "goroutines", Title: "goroutines each", Info: true}, {Key: "used", Title: "RSS after ten broadcasts, KiB each"},
 		},
 		Cases: []Case{{"after a collection", func(r runner) (Figures, error) {
@@ -31,6 +34,11 @@ func (p *pair) idle() (Figures, error) {
 	if _, err := p.connect(); err != nil {
 		return nil, err
 	}
+	time.Sleep(p.plan.Rest)
+	standing, err := p.stats(false)
+	if err != nil {
+		return nil, err
+	}
 	open, err := p.stats(true)
 	if err != nil {
 		return nil, err
@@ -43,7 +51,11 @@ func (p *pair) idle() (Figures, error) {
 		return nil, err
 	}
 	n := float64(p.conns)
-	f := Figures{"rss": float64(open.RSS-before.RSS) / n / 1024, "used": float64(used.RSS-before.RSS) / n / 1024}
+	resident := func(s control.Stats) float64 { return float64(s.RSS-before.RSS) / n / 1024 }
+	f := Figures{"rss": resident(open), "used": resident(used)}
+	if standing.RSS > 0 { // the server of an older baseline does not tell
+		f["standing"] = resident(standing)
+	}
 	if open.Goroutines > 0 {
 		f["heap"] = float64(open.Heap-before.Heap) / n / 1024
 		f["stacks"] = float64(open.Stacks-before.Stacks) / n / 1024

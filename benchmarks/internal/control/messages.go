@@ -48,15 +48,16 @@ type Wait struct {
 	Count int
 }
 
-// Stats is what "stats" measures. With Settle true it collects garbage first. A server without goroutines leaves them
-// out, and what only Go's runtime knows.
+// Stats is what "stats" measures. A server without goroutines leaves them out, and what only Go's runtime knows.
 type Stats struct {
-	CPU        time.Duration // of the process, user and system
-	Received   int64         // messages
-	Writes     int64         // write system calls of the process; 0 if that is not known
-	RSS        int64         // bytes
-	Heap       int64         // bytes, in use
-	Stacks     int64         // bytes, in use
+	CPU      time.Duration // of the process, user and system
+	Received int64         // messages
+	Writes   int64         // write system calls of the process; 0 if that is not known
+	RSS      int64         // bytes
+
+	// With Settle true only. Garbage is collected, and its memory given back, before these and RSS are taken.
+	Heap       int64 // bytes, in use
+	Stacks     int64 // bytes, in use
 	Goroutines int
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/wspulse/server/benchmarks/internal/bench"
@@ -82,7 +83,7 @@ func (r *Results) scenario(b *strings.Builder, s bench.Scenario) {
 	if !measured {
 		return
 	}
-	fmt.Fprintf(b, "## %s\n\n%s\n\n", s.Name, s.About)
+	fmt.Fprintf(b, "## %s\n\n%s\n\n", s.Name, r.about(s))
 	for _, c := range s.Cases {
 		r.table(b, s, c)
 	}
@@ -95,6 +96,17 @@ func (r *Results) scenario(b *strings.Builder, s bench.Scenario) {
 		}
 	}
 	b.WriteString("\n")
+}
+
+// about says what a scenario is, and what those of its columns are that there are figures for.
+func (r *Results) about(s bench.Scenario) string {
+	text := s.About
+	for _, column := range s.Columns {
+		if column.About != "" && slices.ContainsFunc(s.Cases, func(c bench.Case) bool { return slices.Contains(r.present(s, c), column) }) {
+			text += " " + column.About
+		}
+	}
+	return text
 }
 
 // table writes a table with a row for each peer.

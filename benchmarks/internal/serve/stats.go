@@ -28,11 +28,12 @@ func (s *server) stats(settle control.Settle) (control.Stats, error) {
 		runtime.ReadMemStats(&m)
 		stats.Heap, stats.Stacks = int64(m.HeapInuse), int64(m.StackInuse)
 		stats.Goroutines = runtime.NumGoroutine()
-		rss, err := residentMemory()
-		if err != nil {
-			return stats, err
-		}
-		stats.RSS = rss
+	}
+	var err error
+	if stats.RSS, err = residentMemory(); err != nil {
+		return stats, err
+	}
+	if settle.Settle {
 		if err := s.writeHeapProfile(); err != nil {
 			return stats, err
 		}
@@ -42,7 +43,6 @@ func (s *server) stats(settle control.Settle) (control.Stats, error) {
 		return stats, err
 	}
 	stats.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
-	var err error
 	if counts, ok := s.peer.(interface{ Writes() int64 }); ok {
 		stats.Writes = counts.Writes()
 	} else {
