@@ -58,6 +58,26 @@ func TestQuick_UWS(t *testing.T) {
 	}
 }
 
+// A ladder of one step that everybody holds and one that nobody does, each in another way.
+func TestLadder_EndsWithALossOrLate(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0")
+	plan := bench.Quick()
+	plan.Queue, plan.Ladder = 1, []float64{10, 50e3}
+	series, err := bench.Run(bench.Options{
+		Plan: plan, Scenarios: []string{"ladder"}, Peers: []string{"wspulse", "chat", "floor"}, Progress: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loses := map[string]bool{"wspulse": true, "chat": true} // one drops, one closes; the floor's publisher waits
+	for _, s := range series {
+		f := s.Rounds[0].Figures
+		if f["rate"] != plan.Ladder[0]/1000 || (f["lost"] > 0) != loses[s.Peer] || f["intime"] >= 95 && !loses[s.Peer] {
+			t.Errorf("%s: %+v", s.Peer, s.Rounds[0])
+		}
+	}
+}
+
 // testRender checks that all scenarios and plots make it into the report.
 func testRender(t *testing.T, series []bench.Series) {
 	t.Helper()

@@ -81,7 +81,7 @@ func parse(args []string) (*job, error) {
 		quick = flags.Bool("quick", false, "run everything small and once; only good for seeing that it works")
 	)
 	flags.IntVar(&j.plan.Rounds, "rounds", full.Rounds, "measurements of each figure, interleaved")
-	flags.DurationVar(&j.plan.Duration, "duration", full.Duration, "of one measurement")
+	flags.DurationVar(&j.plan.Duration, "duration", full.Duration, "of one measurement, but for the steps of ladder")
 	flags.IntVar(&j.plan.Workers, "workers", full.Workers, "goroutines of the load generator")
 	flags.StringVar(&j.output, "o", "", "`file` for the tables instead of the standard output, "+
 		"or for the figures if it ends in .json")

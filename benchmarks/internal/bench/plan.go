@@ -20,8 +20,10 @@ type Plan struct {
 	Beat       time.Duration // between the pings of the scenario heartbeat
 	Rest       time.Duration // of idle connections, before their memory is taken as it stands
 
-	Fanout            int       // connections
-	PacedRates        []float64 // deliveries a second
+	Fanout            int           // connections
+	PacedRates        []float64     // deliveries a second
+	Ladder            []float64     // broadcasts a second, rising
+	Step              time.Duration // at each of them; there are many
 	Rooms, RoomSize   int
 	Scale             []int // connections
 	SizesConns        int
@@ -42,6 +44,8 @@ func Full() Plan {
 		Warmup: 300 * time.Millisecond, Duration: 1500 * time.Millisecond, Rounds: 5, Workers: 1,
 		Queue: 256, Window: 128, Message: 128, Ping: 25 * time.Second, Pong: 60 * time.Second, Beat: 4 * time.Second, Rest: time.Second,
 		Fanout: 1000, PacedRates: []float64{50e3, 200e3},
+		Ladder: []float64{100, 200, 300, 400, 500, 1000, 1500, 2000, 2500, 3000,
+			3500, 4000, 4500, 5000, 5500, 6000, 6500, 7000, 7500, 8000}, Step: time.Second,
 		Rooms: 100, RoomSize: 10,
 		Scale:      []int{10, 100, 1000, 10000},
 		SizesConns: 100, Sizes: []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10},
@@ -58,6 +62,7 @@ func Quick() Plan {
 	p := Full()
 	p.Warmup, p.Duration, p.Rounds = 20*time.Millisecond, 100*time.Millisecond, 1
 	p.Fanout, p.PacedRates = 40, []float64{4e3}
+	p.Ladder, p.Step = []float64{200, 400, 1000}, 100*time.Millisecond
 	p.Rooms, p.RoomSize = 4, 5
 	p.Scale = []int{10, 50}
 	p.SizesConns, p.Sizes = 8, []int{64, 64 << 10}

@@ -77,7 +77,7 @@ const saturatedSample = 16 // one message in so many is timed where there are mi
 // Scenarios returns all scenarios.
 func Scenarios(plan Plan) []Scenario {
 	return []Scenario{
-		fanout(plan), rooms(plan), scale(plan), sizes(plan), echo(plan), fanin(plan),
+		fanout(plan), ladder(plan), rooms(plan), scale(plan), sizes(plan), echo(plan), fanin(plan),
 		callbacks(plan), unicast(plan), idle(plan), heartbeat(plan), storm(plan), slow(plan), resume(plan),
 	}
 }
@@ -196,7 +196,7 @@ func (p *pair) echo() (Figures, error) {
 		spent  cost
 	)
 	for _, d := range []time.Duration{p.plan.Warmup, p.plan.Duration} {
-		if err := p.load.Call(callTimeout, "reset", struct{}{}, nil); err != nil {
+		if err := p.load.Call(callTimeout, "reset", control.Reset{}, nil); err != nil {
 			return nil, err
 		}
 		var err error

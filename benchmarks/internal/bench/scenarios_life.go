@@ -94,7 +94,7 @@ func (p *pair) heartbeat() (Figures, error) {
 		beats control.Heartbeats
 	)
 	for _, each := range []int{1, 2} { // the first is the warm-up
-		if err := p.load.Call(callTimeout, "reset", struct{}{}, nil); err != nil {
+		if err := p.load.Call(callTimeout, "reset", control.Reset{}, nil); err != nil {
 			return nil, err
 		}
 		var err error

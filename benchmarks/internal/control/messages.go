@@ -74,6 +74,7 @@ type LoadSetup struct {
 	Milestone   uint32 // messages of a room between two reports of progress
 	ConnectRate int    // connects under way at once; 0 is all
 	Resumable   bool   // the connections will come back
+	Lossy       bool   // the server may drop messages and end connections; what they miss is lost
 	RequestSize int    // of what echo and send write, in bytes
 	Sample      uint32 // one message in so many is timed; a power of two
 	Workers     int
@@ -86,12 +87,18 @@ type Connected struct {
 	P50, P99 time.Duration // of one connect, to the end of its handshake
 }
 
-// Await waits for deliveries: "await".
+// Reset begins what Delivered counts anew: "reset".
+type Reset struct {
+	Deadline int64 // package clock
+}
+
+// Await waits for deliveries, or until no more come: "await".
 type Await struct{ Deliveries int64 }
 
 // Delivered says what has arrived since the last "reset".
 type Delivered struct {
 	Deliveries, Lost, Misordered int64
+	InTime                       int64 // deliveries before the deadline of the "reset"
 	Last                         int64 // when the last one arrived, package clock
 	P50, P99, P999, Max          time.Duration
 }

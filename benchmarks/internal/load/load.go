@@ -151,11 +151,17 @@ func (l *load) each(fn func(*worker)) {
 
 const (
 	pollStep     = time.Millisecond
-	stallTimeout = 10 * time.Second // without any progress
+	stallTimeout = 10 * time.Second       // without any progress
+	lossyTimeout = 500 * time.Millisecond // the same, where what does not come may have been dropped
 )
 
 // poll waits until reached is true, and gives up when progress stands still or something failed.
 func (l *load) poll(progress func() int64, reached func() bool) error {
+	return l.pollFor(stallTimeout, progress, reached)
+}
+
+// pollFor is poll with another patience.
+func (l *load) pollFor(timeout time.Duration, progress func() int64, reached func() bool) error {
 	last, at := progress(), time.Now()
 	for !reached() {
 		if err := l.failed(); err != nil {
@@ -164,7 +170,7 @@ func (l *load) poll(progress func() int64, reached func() bool) error {
 		if now := progress(); now != last {
 			last, at = now, time.Now()
 		}
-		if time.Since(at) > stallTimeout {
+		if time.Since(at) > timeout {
 			return errStalled
 		}
 		time.Sleep(pollStep)
@@ -195,9 +201,9 @@ func (l *load) connect(none) (control.Connected, error) {
 	return control.Connected{Start: start, Elapsed: time.Duration(last - start), P50: times.Quantile(0.5), P99: times.Quantile(0.99)}, nil
 }
 
-func (l *load) reset(none) (none, error) {
+func (l *load) reset(a control.Reset) (none, error) {
 	l.each(func(w *worker) {
-		w.tally = tally{}
+		w.tally = tally{deadline: a.Deadline}
 		w.delivered.Store(0)
 		w.pinged.Store(0)
 	})
@@ -212,7 +218,11 @@ func (l *load) delivered() (n int64) {
 }
 
 func (l *load) await(a control.Await) (control.Delivered, error) {
-	err := l.poll(l.delivered, func() bool { return l.delivered() >= a.Deliveries })
+	timeout := stallTimeout
+	if l.cfg.Lossy {
+		timeout = lossyTimeout
+	}
+	err := l.pollFor(timeout, l.delivered, func() bool { return l.delivered() >= a.Deliveries })
 	if err != nil && !errors.Is(err, errStalled) {
 		return control.Delivered{}, err
 	}
@@ -221,13 +231,15 @@ func (l *load) await(a control.Await) (control.Delivered, error) {
 		l.merge.Lock()
 		defer l.merge.Unlock()
 		all.delivered += w.tally.delivered
+		all.inTime += w.tally.inTime
 		all.lost += w.tally.lost
 		all.misordered += w.tally.misordered
 		all.last = max(all.last, w.tally.last)
 		all.ages.Merge(&w.tally.ages)
 	})
 	return control.Delivered{
-		Deliveries: all.delivered, Lost: max(all.lost, a.Deliveries-all.delivered), Misordered: all.misordered, Last: all.last,
+		Deliveries: all.delivered, Lost: max(all.lost, a.Deliveries-all.delivered), Misordered: all.misordered,
+		InTime: all.inTime, Last: all.last,
 		P50: all.ages.Quantile(0.5), P99: all.ages.Quantile(0.99), P999: all.ages.Quantile(0.999), Max: all.ages.Max(),
 	}, nil
 }

@@ -115,7 +115,7 @@ func (w *worker) whole(c *conn, first byte, payload []byte, now int64) error {
 	case opPong:
 		return nil
 	case opClose:
-		return fmt.Errorf("the server closed: %q", payload)
+		return fmt.Errorf("%w: %q", errClosed, payload)
 	}
 	if c.state == greeting {
 		return w.greeted(c, payload, now)
@@ -149,6 +149,9 @@ func (w *worker) stamped(c *conn, b []byte, now int64) {
 	c.seq = seq + 1
 	w.tally.delivered++
 	w.tally.last = now
+	if now < w.tally.deadline {
+		w.tally.inTime++
+	}
 	cfg := &w.load.cfg
 	if seq&(cfg.Sample-1) == 0 {
 		w.tally.ages.Add(stamp.Age(b, now))

@@ -39,6 +39,8 @@ type worker struct {
 
 // tally is what has arrived since the last reset.
 type tally struct {
+	deadline                    int64 // of the deliveries in time, package clock
+	inTime                      int64
 	delivered, lost, misordered int64
 	pings                       int64 // that were answered
 	last                        int64
@@ -130,7 +132,7 @@ func (w *worker) ready(c *conn) {
 		w.lose(c, err)
 		return
 	case n == 0:
-		w.lose(c, errors.New("the server closed the connection"))
+		w.lose(c, errClosed)
 		return
 	}
 	rest, err := w.consume(c, w.buf[:carried+n], clock.Now())
@@ -145,8 +147,18 @@ func (w *worker) ready(c *conn) {
 	c.carry = append(c.carry[:0], rest...)
 }
 
-// lose fails the run: connections end when they are told to.
+var errClosed = errors.New("the server closed the connection")
+
+// lose closes a connection. That fails the run, since connections end when they are told to, unless it is one in which the
+// server may end them.
 func (w *worker) lose(c *conn, err error) {
-	w.load.fail(fmt.Errorf("connection %d: %w", c.id, err))
+	if !w.load.cfg.Lossy || c.state != open || !ended(err) {
+		w.load.fail(fmt.Errorf("connection %d: %w", c.id, err))
+	}
 	w.close(c)
+}
+
+// ended says whether an error is that the server has ended the connection.
+func ended(err error) bool {
+	return errors.Is(err, errClosed) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE)
 }
