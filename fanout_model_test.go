@@ -76,7 +76,7 @@ func (m *fanOutModel) broadcast(room string) {
 	if err := m.h.broadcast(r, numbered(m.frames)); err != nil {
 		m.t.Fatal(err)
 	}
-	m.h.poll()
+	m.h.handleEvents()
 	for _, name := range m.members[room] {
 		m.all[name].want = append(m.all[name].want, m.frames)
 	}
@@ -185,7 +185,7 @@ func TestBroadcast_TheRoomEnds(t *testing.T) {
 	for n := range cap(r.pending) {
 		_ = h.broadcast(r, numbered(n))
 	}
-	h.poll()
+	h.handleEvents()
 	h.slice(r)
 	want := int64(cap(r.pending))
 	h.meanwhile(func() { _ = s.Close() })

@@ -31,7 +31,7 @@ func (h *hub) meanwhile(call func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); call() }()
 	for {
-		h.poll()
+		h.handleEvents()
 		select {
 		case <-done:
 			return
@@ -160,7 +160,7 @@ func TestFanOut_FreshRoomsDoNotStarveBusyOnes(t *testing.T) {
 				_ = h.broadcast(r, numbered(rounds))
 			}
 		}
-		h.poll()
+		h.handleEvents()
 		h.fanOut()
 	}
 	if rounds > 5 {
@@ -176,7 +176,7 @@ func TestFanOut_GathersOverTheQueue(t *testing.T) {
 		_ = h.broadcast(h.rooms["a"], numbered(2*n))
 		_ = h.broadcast(h.rooms["b"], numbered(2*n+1))
 	}
-	h.poll()
+	h.handleEvents()
 	for id, sessions := range members {
 		r := h.rooms[id]
 		if visits := h.slice(r); visits != len(sessions) || r.hasPending() {
@@ -193,6 +193,15 @@ func TestFanOut_GathersOverTheQueue(t *testing.T) {
 	}
 }
 
+// A member that has got all there is gets no queue for it.
+func TestFanOut_NothingIsHandedOver(t *testing.T) {
+	h, sessions := newQuietHub(1, 16, NoopCollector{})
+	h.catchUp(sessions[0])
+	if sessions[0].outbox.queue != nil {
+		t.Error("a queue is kept for nothing")
+	}
+}
+
 // A visit hands over as many broadcasts as are an eighth of a member's buffer, but one at least.
 func TestFanOut_PassIsBounded(t *testing.T) {
 	for buffer, want := range map[int]int{4096: 64, 256: 32, 16: 2, 1: 1} {
@@ -200,7 +209,7 @@ func TestFanOut_PassIsBounded(t *testing.T) {
 		for n := range minPending {
 			_ = h.broadcast(h.rooms["r"], numbered(n))
 		}
-		h.poll()
+		h.handleEvents()
 		h.slice(h.rooms["r"])
 		if got := minPending - len(h.rooms["r"].pending); got != want {
 			t.Errorf("%d broadcasts together to buffers of %d, want %d", got, buffer, want)

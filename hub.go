@@ -1,10 +1,13 @@
 package wspulse
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/poll"
@@ -25,13 +28,12 @@ type hub struct {
 	batches *wire.BatchPool
 	bound   bound // of all queues
 	crew    crew
-	readers sync.Pool   // of *wire.Reader that hold nothing
-	slow    atomic.Bool // the last OnMessage that a polled link ran took long
+	readers sync.Pool // of *wire.Reader that hold nothing
+	stalls  stalls    // of who reads for the poller
 	start   time.Time
 	watch   watch
 
-	pollOnce sync.Once
-	poller   *poll.Poller // of the links that can be parked; made when there is one; nil: there is none
+	poller atomic.Pointer[poll.Poller] // of the links that can be parked; made when there is one
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration
@@ -131,15 +133,15 @@ func (h *hub) run() {
 			return
 		}
 		for h.hasBacklog() {
-			h.poll()
+			h.handleEvents()
 			h.fanOut()
 		}
 	}
 }
 
-// poll handles the events that are there: all calls, and so many of each other kind. The last call is not among them:
+// handleEvents handles the events that are there: all calls, and so many of each other kind. The last call is not among them:
 // what was accepted before it is fanned out first.
-func (h *hub) poll() {
+func (h *hub) handleEvents() {
 	each(h.calls, len(h.calls), h.serve)
 	each(h.registrations, maxEvents, h.admit)
 	each(h.departures, maxEvents, h.depart)
@@ -245,8 +247,6 @@ func (h *hub) stop() {
 	h.links.Wait()
 	if first {
 		h.closePoller()
-	}
-	if first {
 		h.cfg.logger.Info("wspulse: server closed")
 	}
 	h.cfg.logs.wait(logPatience)
@@ -273,19 +273,34 @@ func (h *hub) adopt(conn net.Conn) net.Conn {
 	if !ok {
 		return conn
 	}
-	if h.pollOnce.Do(func() { h.poller, _ = poll.New() }); h.poller == nil {
-		return conn
+	poller, err := h.openPoller()
+	if err == nil {
+		var polled *poll.Conn
+		if polled, err = poller.Adopt(tcp); err == nil {
+			return polled
+		}
 	}
-	polled, err := h.poller.Adopt(tcp)
-	if err != nil {
-		return conn // which waits by itself
+	if !errors.Is(err, errors.ErrUnsupported) {
+		h.limited.Warn("wspulse: connection can't be parked; it costs a goroutine and a buffer", zap.Error(err))
 	}
-	return polled
+	return conn
+}
+
+// openPoller returns the poller, which is made for the first connection.
+func (h *hub) openPoller() (p *poll.Poller, err error) {
+	if p = h.poller.Load(); p != nil {
+		return p, nil
+	}
+	if p, err = poll.New(); err != nil || h.poller.CompareAndSwap(nil, p) {
+		return p, err
+	}
+	p.Close() // another connection was first
+	return h.poller.Load(), nil
 }
 
 // closePoller is called when there are no connections any more, and will be none.
 func (h *hub) closePoller() {
-	if h.pollOnce.Do(func() {}); h.poller != nil {
-		h.poller.Close()
+	if p := h.poller.Load(); p != nil {
+		p.Close()
 	}
 }

@@ -40,7 +40,7 @@ func (h *hub) fanOutAll(roomID string, frames ...*wire.Frame) {
 
 // runDry does what run does, until nothing is left to fan out.
 func (h *hub) runDry() {
-	for h.poll(); h.hasBacklog(); h.poll() {
+	for h.handleEvents(); h.hasBacklog(); h.handleEvents() {
 		h.fanOut()
 	}
 }

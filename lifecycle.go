@@ -251,6 +251,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 
 // turnAway closes the WebSocket of a registration that becomes no session. Hub.
 func (h *hub) turnAway(l *link, closeFrame *wire.Frame) {
+	h.putReader(l.reader)
 	h.links.Add(1)
 	go func() {
 		defer h.links.Done()

@@ -39,12 +39,12 @@ type link struct {
 
 	// Owned by the goroutine that reads; the last is read-only once readDone is closed.
 	reader    *wire.Reader  // nil while the link is parked
-	turn      *poll.Turn    // of the poller, while the goroutine that reads is one; nil: it reads for this link alone
+	worker    *poll.Worker  // of the poller, while the goroutine that reads is one; nil: it reads for this link alone
 	messageBy time.Duration // since the hub was made: the message that is coming in must be there; 0: there is none
-	calledAt  time.Duration // the same: the callback that it is in began, if there is a message rate
+	calledAt  time.Duration // the same: the callback that it is in began, where somebody wants to know
 	received  *meter        // of WithMessageRate; nil: there is none
 	malformed *meter        // of WithMalformedLimit; nil: none since a message that was in order
-	pace      pace          // of OnMessage, where the link is polled
+	slow      bool          // the last OnMessage took long, where the link is polled
 	verdict   *verdict      // on what ended reading
 
 	alarmed bool // a deadline is set, for the message that is coming in or for one before it
@@ -78,7 +78,9 @@ func (l *link) upgraded(early []byte, deflate bool) {
 // endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as
 // long as there is somebody to read it: no time, or that of a close frame.
 func (l *link) endReading(err error) {
-	l.uncork()                                                          // what the callbacks have sent comes before the answer to a close frame
+	l.uncork() // what the callbacks have sent comes before the answer to a close frame
+	l.hub.putReader(l.reader)
+	l.reader = nil
 	if cause := l.cause.Load(); cause != nil && *cause != errPongTime { //nolint:errorlint // it is never wrapped
 		err = *cause // a callback's, of a message before what has been read since
 	}

@@ -195,9 +195,10 @@ func WithSendBufferSize(n int) ServerOption {
 	return func(c *serverConfig) { c.sendBufferSize = n }
 }
 
-// WithUpgraderBufferSize sets two sizes in bytes: that of the read buffer which each connection keeps (256 at least),
-// and that of the pooled buffer which a connection borrows while it writes. The latter grows as far as the frames
-// gathered for one write need it. Neither limits the size of messages.
+// WithUpgraderBufferSize sets two sizes in bytes: that of the read buffer (256 at least), which a connection borrows
+// while something comes in on Linux over plain TCP, and keeps elsewhere; and that of the pooled buffer which it borrows
+// while it writes. The latter grows as far as the frames gathered for one write need it. Neither limits the size of
+// messages.
 //
 // Default 1024 and 1024. Both must be positive.
 func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {

@@ -85,6 +85,9 @@ func (o *outbox) offer(f *wire.Frame) (*link, error) {
 // push queues frames at the cost of the oldest ones, and says how many were lost, and whether one of them to the bound
 // in bytes. The hub, which has not ended the session.
 func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes bool) {
+	if len(frames) == 0 {
+		return nil, 0, false
+	}
 	o.mu.Lock()
 	defer o.unlock()
 	if o.bound.bytes == 0 && o.queue.len()+len(frames) <= o.bound.frames {

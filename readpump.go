@@ -47,22 +47,25 @@ func (l *link) passReadingOn() {
 
 // readOn reads after another goroutine, which a callback keeps.
 func (l *link) readOn() {
-	l.turn = nil
+	if l.socket.Polled() {
+		l.paced(watchPeriod)
+	}
+	l.worker = nil
 	l.credit(l.calledAt)
 	l.read()
 }
 
 // Ready implements poll.Handler.
-func (l *link) Ready(t *poll.Turn) {
+func (l *link) Ready(w *poll.Worker) {
 	l.reads.Add(^uint32(0)) // it waits no more
 	l.takeReader(nil)
 	switch {
-	case t == nil:
+	case w == nil:
 		l.read()
-	case l.pace == slow || l.pace == unknown && l.hub.slow.Load():
+	case l.readsAlone():
 		go l.read()
 	default:
-		l.turn = t
+		l.worker = w
 		l.read()
 	}
 }
@@ -99,10 +102,10 @@ func (l *link) read() {
 
 // cork has what the callbacks send leave when all has been read, if the poller sees to it that this does not take long.
 func (l *link) cork() {
-	if !l.turn.Guarded() || l.deflate {
+	if !l.worker.Guarded() || l.deflate {
 		return
 	}
-	if l.session.outbox.cork(l); !l.turn.Guarded() { // any more
+	if l.session.outbox.cork(l); !l.worker.Guarded() { // any more
 		l.Overdue()
 	}
 }
@@ -124,18 +127,24 @@ func (l *link) takeReader(early []byte) {
 	l.reader.Reset(l, early, l.hub.cfg.maxMessageSize, l.deflate)
 }
 
+// putReader takes back the reader of a link that has none any more.
+func (h *hub) putReader(r *wire.Reader) {
+	r.Reset(nil, nil, 0, false)
+	h.readers.Put(r)
+}
+
 // park gives up reading until something comes: then the poller calls Ready. It returns false if something has come
 // meanwhile.
 func (l *link) park() bool {
-	r, t := l.reader, l.turn
-	l.reader, l.turn = nil, nil
+	r, w := l.reader, l.worker
+	l.reader, l.worker = nil, nil
 	l.reads.Add(1)
 	if l.socket.Park() { // and somebody else may be reading
-		l.hub.readers.Put(r)
+		l.hub.putReader(r)
 		return true
 	}
 	l.reads.Add(^uint32(0))
-	l.reader, l.turn = r, t
+	l.reader, l.worker = r, w
 	return false
 }
 
@@ -176,7 +185,7 @@ func (l *link) Read(p []byte) (n int, err error) {
 			if !l.reader.Begun() {
 				return 0, errNothing
 			}
-			l.turn.PassOn()
+			l.worker.PassOn()
 		}
 		if err == nil {
 			l.messageBegun()
@@ -200,31 +209,6 @@ func (l *link) messageBegun() {
 	l.messageBy = time.Since(l.hub.start) + l.hub.cfg.messageTimeout
 	if !l.alarmed {
 		l.alarm(l.messageBy)
-	}
-}
-
-// A pace is how long the last callback of a link took. Links that take long read on goroutines of their own, since
-// others would wait for them.
-type pace uint8
-
-const (
-	unknown pace = iota
-	quick
-	slow
-)
-
-// slowCallback is how long OnMessage takes that costs more to wait for than a goroutine.
-const slowCallback = 100 * time.Microsecond
-
-// paced notes how long OnMessage took.
-func (l *link) paced(took time.Duration) {
-	now := quick
-	if took > slowCallback {
-		now = slow
-	}
-	if l.pace != now {
-		l.pace = now
-		l.hub.slow.Store(now == slow)
 	}
 }
 

@@ -18,7 +18,7 @@ package poll
 // connection again.
 type Handler interface {
 	// Ready reads until nothing more is there, and then parks the connection; or hands that to another goroutine.
-	Ready(t *Turn)
+	Ready(w *Worker)
 
 	// Overdue says that Ready has taken long, and that others do not wait for it any more. It runs beside Ready.
 	Overdue()

@@ -2,10 +2,9 @@
 
 package poll
 
-// Turns returns how many goroutines run handlers, or lead, as the poller knows them, and how many of them have not
-// passed on.
-func (p *Poller) Turns() (all, busy int) {
+// Workers returns how many goroutines run handlers, or lead, and have not passed on.
+func (p *Poller) Workers() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.turns), p.busy
+	return len(p.workers)
 }

@@ -92,7 +92,7 @@ func (w *world) adopt(tcp *net.TCPConn) *poll.Conn {
 type reader struct {
 	t       testing.TB
 	conn    *poll.Conn
-	take    func(t *poll.Turn, p []byte)
+	take    func(t *poll.Worker, p []byte)
 	ended   chan error // of capacity 1: why reading has ended
 	reading atomic.Bool
 	told    atomic.Int64 // how often Ready was called
@@ -100,9 +100,9 @@ type reader struct {
 }
 
 // handle makes the Handler of a connection; without take what is read is sent back.
-func (w *world) handle(c *poll.Conn, take func(t *poll.Turn, p []byte)) *reader {
+func (w *world) handle(c *poll.Conn, take func(t *poll.Worker, p []byte)) *reader {
 	if take == nil {
-		take = func(_ *poll.Turn, p []byte) { _, _ = c.Write(p) }
+		take = func(_ *poll.Worker, p []byte) { _, _ = c.Write(p) }
 	}
 	r := &reader{t: w.t, conn: c, take: take, ended: make(chan error, 1)}
 	c.Handle(r)
@@ -110,13 +110,13 @@ func (w *world) handle(c *poll.Conn, take func(t *poll.Turn, p []byte)) *reader 
 }
 
 // read is handle, and has the connection read from now on.
-func (w *world) read(c *poll.Conn, take func(t *poll.Turn, p []byte)) *reader {
+func (w *world) read(c *poll.Conn, take func(t *poll.Worker, p []byte)) *reader {
 	r := w.handle(c, take)
 	r.Ready(nil)
 	return r
 }
 
-func (r *reader) Ready(t *poll.Turn) {
+func (r *reader) Ready(t *poll.Worker) {
 	r.told.Add(1)
 	r.begin()
 	r.readOn(t)
@@ -130,7 +130,7 @@ func (r *reader) begin() {
 	}
 }
 
-func (r *reader) readOn(t *poll.Turn) {
+func (r *reader) readOn(t *poll.Worker) {
 	p := make([]byte, 512)
 	for {
 		n, err := r.conn.TryRead(p)

@@ -19,17 +19,17 @@ import (
 type blocker struct {
 	*reader
 	peer    net.Conn
-	entered chan *poll.Turn // of capacity 1
-	release chan struct{}   // closed by the test
+	entered chan *poll.Worker // of capacity 1
+	release chan struct{}     // closed by the test
 }
 
 // block has the handler of a new connection wait.
 func (w *world) block() *blocker {
 	w.t.Helper()
 	c, peer := w.connect()
-	b := &blocker{peer: peer, entered: make(chan *poll.Turn, 1), release: make(chan struct{})}
-	b.reader = w.read(c, func(turn *poll.Turn, _ []byte) {
-		b.entered <- turn
+	b := &blocker{peer: peer, entered: make(chan *poll.Worker, 1), release: make(chan struct{})}
+	b.reader = w.read(c, func(worker *poll.Worker, _ []byte) {
+		b.entered <- worker
 		<-b.release
 	})
 	send(w.t, peer, "block")
@@ -40,8 +40,7 @@ func (w *world) block() *blocker {
 func (w *world) oneLeads() {
 	w.t.Helper()
 	eventually(w.t, "one goroutine leads", func() bool {
-		all, busy := w.poller.Turns()
-		return goroutines("poll.(*Turn).run") == 1 && all == 1 && busy == 1
+		return goroutines("poll.(*Worker).run") == 1 && w.poller.Workers() == 1
 	})
 	eventually(w.t, "the guard has ended", func() bool { return goroutines("poll.(*Poller).guard") == 0 })
 }
@@ -51,12 +50,12 @@ func TestLead_HandlerBlocks(t *testing.T) {
 	w := newWorld(t)
 	e := w.echo()
 	b := w.block()
-	turn := receive(t, "the handler runs", b.entered)
+	worker := receive(t, "the handler runs", b.entered)
 	for range 100 {
 		e.sync()
 	}
 	eventually(t, "the handler is overdue", func() bool { return b.overdue.Load() == 1 })
-	if turn.Guarded() {
+	if worker.Guarded() {
 		t.Error("guarded, though it is overdue")
 	}
 	for range 5 { // each of which the guard looks at
@@ -97,10 +96,10 @@ func TestLead_HandlerPassesOn(t *testing.T) {
 	e := w.echo()
 	c, peer := w.connect()
 	passed, release := make(chan bool), make(chan struct{})
-	r := w.read(c, func(turn *poll.Turn, _ []byte) {
-		turn.PassOn()
-		turn.PassOn()
-		passed <- !turn.Guarded()
+	r := w.read(c, func(worker *poll.Worker, _ []byte) {
+		worker.PassOn()
+		worker.PassOn()
+		passed <- !worker.Guarded()
 		<-release
 	})
 	send(t, peer, "block")
@@ -125,7 +124,7 @@ func TestLead_Goexit(t *testing.T) {
 	for range 20 {
 		c, peer := w.connect()
 		exits := make(chan struct{})
-		w.read(c, func(*poll.Turn, []byte) {
+		w.read(c, func(*poll.Worker, []byte) {
 			defer close(exits)
 			runtime.Goexit()
 		})
@@ -142,7 +141,7 @@ func TestLead_GoexitLate(t *testing.T) {
 	e := w.echo()
 	c, peer := w.connect()
 	release := make(chan struct{})
-	r := w.read(c, func(*poll.Turn, []byte) {
+	r := w.read(c, func(*poll.Worker, []byte) {
 		<-release
 		runtime.Goexit()
 	})
@@ -168,7 +167,7 @@ func TestLead_WhatIsReadyBehind(t *testing.T) {
 				others = append(others, w.echo().peer)
 				c, peer := w.connect()
 				stoppers = append(stoppers, peer)
-				w.read(c, func(*poll.Turn, []byte) {
+				w.read(c, func(*poll.Worker, []byte) {
 					stopped.Add(1)
 					stop(release)
 				})
@@ -226,7 +225,7 @@ func TestLead_ManyEvents(t *testing.T) {
 	for range conns {
 		c, peer := w.connect()
 		peers = append(peers, peer)
-		readers = append(readers, w.read(c, func(_ *poll.Turn, p []byte) {
+		readers = append(readers, w.read(c, func(_ *poll.Worker, p []byte) {
 			mu.Lock()
 			meeting := met
 			if in++; in == 2 {
@@ -275,7 +274,7 @@ func (w *world) holdLead() (resume, unguard func()) {
 	w.t.Helper()
 	guard := &guardBlocker{blocker: &blocker{release: make(chan struct{})}, held: make(chan struct{})}
 	c, peer := w.connect()
-	guard.reader = &reader{t: w.t, conn: c, take: func(*poll.Turn, []byte) { <-guard.release }, ended: make(chan error, 1)}
+	guard.reader = &reader{t: w.t, conn: c, take: func(*poll.Worker, []byte) { <-guard.release }, ended: make(chan error, 1)}
 	c.Handle(guard)
 	guard.begin()
 	guard.readOn(nil)
@@ -310,6 +309,6 @@ func TestPoller_Close(t *testing.T) {
 	_ = e.conn.Close()
 	_ = b.conn.Close()
 	w.poller.Close()
-	eventually(t, "nobody leads", func() bool { return goroutines("poll.(*Turn).run") == 1 }) // the handler
+	eventually(t, "nobody leads", func() bool { return goroutines("poll.(*Worker).run") == 1 }) // the handler
 	close(b.release)
 }

@@ -83,9 +83,9 @@ func TestPark_HandlerIsTold(t *testing.T) {
 	w := newWorld(t)
 	c, peer := w.connect()
 	heard := make(chan string, 1)
-	w.read(c, func(turn *poll.Turn, p []byte) {
-		if turn == nil {
-			t.Error("no turn, though something has come")
+	w.read(c, func(worker *poll.Worker, p []byte) {
+		if worker == nil {
+			t.Error("no worker, though something has come")
 		}
 		heard <- string(p)
 	})
@@ -104,7 +104,7 @@ func TestPark_DataWithEnd(t *testing.T) {
 	for range 50 {
 		c, peer := w.connect()
 		var heard []byte
-		r := w.handle(c, func(_ *poll.Turn, p []byte) { heard = append(heard, p...) })
+		r := w.handle(c, func(_ *poll.Worker, p []byte) { heard = append(heard, p...) })
 		send(t, peer, "last")
 		_ = peer.CloseWrite()
 		other.sync() // both have been told of
@@ -121,7 +121,7 @@ func TestPark_DataThenEnd(t *testing.T) {
 	for range 200 {
 		c, peer := w.connect()
 		var heard []byte
-		r := w.read(c, func(_ *poll.Turn, p []byte) { heard = append(heard, p...) })
+		r := w.read(c, func(_ *poll.Worker, p []byte) { heard = append(heard, p...) })
 		send(t, peer, "last")
 		_ = peer.CloseWrite()
 		if err := r.end(); !errors.Is(err, io.EOF) || string(heard) != "last" {

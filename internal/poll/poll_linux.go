@@ -37,19 +37,18 @@ type Poller struct {
 	guarded atomic.Bool                   // guard runs
 	closed  atomic.Bool
 
-	mu    sync.Mutex // guards what follows; a leaf
-	conns []*Conn    // by descriptor
-	turns []*Turn    // that run
-	busy  int        // of them, those that have not passed on
+	mu      sync.Mutex // guards what follows; a leaf
+	conns   []*Conn    // by descriptor
+	workers []*Worker  // that have not passed on
 }
 
-// A Turn is a goroutine that runs handlers: the leader, or one that helps it or has been it.
-type Turn struct {
+// A Worker is a goroutine that runs handlers: the leader, or one that helps it or has been it.
+type Worker struct {
 	poller *Poller
 	poll   func(fd uintptr) bool // takes events, made once
 	got    int                   // events
 
-	mu     sync.Mutex // guards what follows; the poller's may be taken under it
+	mu     sync.Mutex // guards what follows; the poller's may be taken under it, in no other order
 	ready  []*Conn    // whose handlers are to run
 	now    *Conn      // whose handler runs; nil: none
 	count  int        // handlers that have begun
@@ -74,7 +73,7 @@ func New() (*Poller, error) {
 		_ = p.file.Close()
 		return nil, err
 	}
-	p.start(&Turn{leads: true})
+	p.start(&Worker{leads: true})
 	return p, nil
 }
 
@@ -140,135 +139,126 @@ func (p *Poller) forget(c *Conn, fd int) {
 	}
 }
 
-// start has a turn run.
-func (p *Poller) start(t *Turn) {
-	t.poller = p
-	t.poll = t.take
+// start has a worker run.
+func (p *Poller) start(w *Worker) {
+	w.poller = p
+	w.poll = w.take
 	p.mu.Lock()
-	p.turns = append(p.turns, t)
-	p.busy++
+	p.workers = append(p.workers, w)
 	p.mu.Unlock()
-	go t.run()
+	go w.run()
 }
 
 // run runs the handlers of what is ready, and leads on as long as nobody else does.
-func (t *Turn) run() {
-	defer t.end()
+func (w *Worker) run() {
+	defer w.PassOn() // also where a handler has ended the goroutine
 	for {
-		for c := t.next(); c != nil; c = t.next() {
-			c.handler.Ready(t)
+		for c := w.next(); c != nil; c = w.next() {
+			c.handler.Ready(w)
 		}
-		if !t.leading() || !t.wait() {
+		if !w.leading() || !w.wait() {
 			return
 		}
 	}
 }
 
-// end is also for a turn whose goroutine a handler has ended.
-func (t *Turn) end() {
-	t.PassOn()
-	p := t.poller
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.turns = slices.DeleteFunc(p.turns, func(other *Turn) bool { return other == t })
-}
-
 // next takes the connection whose handler is to run now; nil: there is none.
-func (t *Turn) next() *Conn {
-	t.mu.Lock()
-	t.now = nil
-	if len(t.ready) > 0 {
-		t.now, t.ready[0] = t.ready[0], nil
-		t.ready = t.ready[1:]
-		t.count++
+func (w *Worker) next() *Conn {
+	w.mu.Lock()
+	w.now = nil
+	if len(w.ready) > 0 {
+		w.now, w.ready[0] = w.ready[0], nil
+		w.ready = w.ready[1:]
+		w.count++
 	}
-	c := t.now
-	t.mu.Unlock()
-	if c != nil && !t.poller.guarded.Load() && t.poller.guarded.CompareAndSwap(false, true) {
-		go t.poller.guard()
+	c := w.now
+	w.mu.Unlock()
+	if c != nil && !w.poller.guarded.Load() && w.poller.guarded.CompareAndSwap(false, true) {
+		go w.poller.guard()
 	}
 	return c
 }
 
-func (t *Turn) leading() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.leads
+func (w *Worker) leading() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leads
 }
 
 // wait waits for events, and finds out what is ready. It returns false when the poller is closed.
-func (t *Turn) wait() bool {
-	p := t.poller
-	err := p.raw.Read(t.poll)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.leads = err == nil; !t.leads {
+func (w *Worker) wait() bool {
+	p := w.poller
+	err := p.raw.Read(w.poll)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.leads = err == nil; !w.leads {
 		return false
 	}
 	p.mu.Lock()
-	t.ready = p.found[:0]
-	for _, e := range p.events[:t.got] {
+	w.ready = p.found[:0]
+	for _, e := range p.events[:w.got] {
 		if c := p.conns[e.Fd]; c != nil && c.event(e.Events) {
-			t.ready = append(t.ready, c)
+			w.ready = append(w.ready, c)
 		}
 	}
-	helped := len(t.ready) > share && p.busy < p.most
+	helped := len(w.ready) > share && len(p.workers) < p.most
 	p.mu.Unlock()
 	if helped {
-		half := len(t.ready) / 2
-		p.start(&Turn{ready: slices.Clone(t.ready[half:])})
-		clear(t.ready[half:])
-		t.ready = t.ready[:half]
+		half := len(w.ready) / 2
+		p.start(&Worker{ready: slices.Clone(w.ready[half:])})
+		clear(w.ready[half:])
+		w.ready = w.ready[:half]
 	}
 	return true
 }
 
 // take takes events from the kernel. It returns false when there are none, and is called again when there are.
-func (t *Turn) take(fd uintptr) bool {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&t.poller.events[0])),
+func (w *Worker) take(fd uintptr) bool {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&w.poller.events[0])),
 		maxEvents, 0, 0, 0)
-	if t.got = int(n); errno != 0 {
-		t.got = 0
+	if w.got = int(n); errno != 0 {
+		w.got = 0
 	}
-	return t.got > 0
+	return w.got > 0
 }
 
-// Guarded says that the turn has not passed on: whatever its handler does, it is over or Overdue within two milliseconds.
-// It is false for a nil Turn.
-func (t *Turn) Guarded() bool {
-	if t == nil {
+// Guarded says that the worker has not passed on: whatever its handler does, it is over or Overdue within two
+// milliseconds. It is false for a nil Worker.
+func (w *Worker) Guarded() bool {
+	if w == nil {
 		return false
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !t.passed
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.passed
 }
 
 // PassOn lets another goroutine run what else is ready, and lead if this one does: the handler that calls it is going
-// to wait. It does nothing for a nil Turn.
-func (t *Turn) PassOn() {
-	if t == nil {
+// to wait. It does nothing for a nil Worker.
+func (w *Worker) PassOn() {
+	if w == nil {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.passOn()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.passOn()
 }
 
 // passOn runs with mu held.
-func (t *Turn) passOn() {
-	if t.passed {
+func (w *Worker) passOn() {
+	if w.passed {
 		return
 	}
-	t.passed = true
-	t.poller.mu.Lock()
-	t.poller.busy--
-	t.poller.mu.Unlock()
-	if t.leads || len(t.ready) > 0 {
-		t.poller.start(&Turn{ready: slices.Clone(t.ready), leads: t.leads})
+	w.passed = true
+	p := w.poller
+	p.mu.Lock()
+	p.workers = slices.DeleteFunc(p.workers, func(other *Worker) bool { return other == w })
+	p.mu.Unlock()
+	if w.leads || len(w.ready) > 0 {
+		p.start(&Worker{ready: slices.Clone(w.ready), leads: w.leads})
 	}
-	clear(t.ready)
-	t.ready, t.leads = nil, false
+	clear(w.ready)
+	w.ready, w.leads = nil, false
 }
 
 // guard finds the handlers that take long, and has the others go on without them. It ends when nothing happens.
@@ -278,8 +268,8 @@ func (p *Poller) guard() {
 		if p.closed.Load() {
 			return
 		}
-		for _, t := range p.running() {
-			overdue, moves := t.look()
+		for _, w := range p.running() {
+			overdue, moves := w.look()
 			if moves {
 				idle = 0
 			}
@@ -293,39 +283,39 @@ func (p *Poller) guard() {
 // unguard ends the guard, unless a handler runs that relies on it.
 func (p *Poller) unguard() bool {
 	p.guarded.Store(false)
-	for _, t := range p.running() {
-		if t.relies() {
+	for _, w := range p.running() {
+		if w.relies() {
 			return !p.guarded.CompareAndSwap(false, true)
 		}
 	}
 	return true
 }
 
-func (p *Poller) running() []*Turn {
+func (p *Poller) running() []*Worker {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.turns)
+	return slices.Clone(p.workers)
 }
 
 // look passes on if a handler has run since the last look, and returns its connection then, once. It says whether
 // another one has begun.
-func (t *Turn) look() (overdue *Conn, moves bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.count != t.seen {
-		t.seen = t.count
+func (w *Worker) look() (overdue *Conn, moves bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.count != w.seen {
+		w.seen = w.count
 		return nil, true
 	}
-	if t.now == nil || t.passed {
+	if w.now == nil || w.passed {
 		return nil, false
 	}
-	t.passOn()
-	return t.now, false
+	w.passOn()
+	return w.now, false
 }
 
 // relies says that a handler runs which the guard has not found to take long.
-func (t *Turn) relies() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.now != nil && !t.passed
+func (w *Worker) relies() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now != nil && !w.passed
 }

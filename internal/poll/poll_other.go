@@ -13,8 +13,8 @@ type Conn struct{ net.Conn }
 // A Poller is nothing that there is on this system.
 type Poller struct{}
 
-// A Turn is nothing that there is on this system.
-type Turn struct{}
+// A Worker is nothing that there is on this system.
+type Worker struct{}
 
 // New returns an error: connections wait by themselves.
 func New() (*Poller, error) { return nil, errors.ErrUnsupported }
@@ -38,7 +38,7 @@ func (*Conn) TryRead([]byte) (int, error) { return 0, nil }
 func (*Conn) TryWrite([]byte) (int, error) { return 0, nil }
 
 // Guarded returns false.
-func (*Turn) Guarded() bool { return false }
+func (*Worker) Guarded() bool { return false }
 
 // PassOn does nothing.
-func (*Turn) PassOn() {}
+func (*Worker) PassOn() {}

@@ -206,7 +206,7 @@ func TestEngine_NoPollerWithoutTCP(t *testing.T) {
 		if err := talk(alice, "alice", 3); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "one goroutine leads", func() bool { return pollerGoroutines("Turn") == 1 })
+		eventually(t, "one goroutine leads", func() bool { return pollerGoroutines("Worker") == 1 })
 		_ = alice.Close()
 		w.server.Close()
 		eventually(t, "nobody leads", func() bool { return pollerGoroutines("") == 0 })

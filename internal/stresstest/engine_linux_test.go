@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -158,29 +158,53 @@ func TestEngine_CallbacksBlock(t *testing.T) {
 	}
 }
 
-// Callbacks that wait a little do so side by side.
+// Callbacks that wait do so side by side: for a moment or for long, and also where each link has quick ones between.
 func TestEngine_CallbacksWaitSideBySide(t *testing.T) {
-	const peers, words, wait = 100, 20, 5 * time.Millisecond
-	w := newNetWorld(t, wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
-		time.Sleep(wait)
-		_ = c.Send(f)
-	}))
-	conns := make([]*websocket.Conn, peers)
-	for i := range conns {
-		conns[i] = w.dial("r", fmt.Sprint(i))
-	}
-	start := time.Now()
-	var all sync.WaitGroup
-	for i, ws := range conns {
-		all.Go(func() {
-			if err := talk(ws, fmt.Sprint(i), words); err != nil {
-				t.Errorf("peer %d: %v", i, err)
+	const peers = 100
+	for name, test := range map[string]struct {
+		wait  time.Duration
+		words []string
+	}{
+		"a moment": {5 * time.Millisecond, slices.Repeat([]string{"wait"}, 50)},
+		"long":     {50 * time.Millisecond, slices.Repeat([]string{"wait"}, 20)},
+		"by turns": {10 * time.Millisecond, slices.Repeat([]string{"wait", "do not"}, 50)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newNetWorld(t, wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
+				if f.Event == "wait" {
+					time.Sleep(test.wait)
+				}
+				_ = c.Send(f)
+			}))
+			conns := make([]*websocket.Conn, peers)
+			for i := range conns {
+				conns[i] = w.dial("r", fmt.Sprint(i))
+			}
+			waits := 0
+			for _, word := range test.words {
+				if word == "wait" {
+					waits++
+				}
+			}
+			start := time.Now()
+			if err := forEach(peers, func(i int) error {
+				for _, word := range test.words {
+					if err := say(conns[i], word); err != nil {
+						return err
+					}
+					if err := hear(conns[i], word); err != nil {
+						return err
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+			least := time.Duration(waits) * test.wait
+			if took := time.Since(start); took > 4*least {
+				t.Errorf("took %v; side by side they take %v, one by one %v", took, least, peers*least)
 			}
 		})
-	}
-	all.Wait()
-	if took, oneByOne := time.Since(start), peers*words*wait; took > oneByOne/3 {
-		t.Errorf("took %v; one by one they take %v", took, oneByOne)
 	}
 }
 
