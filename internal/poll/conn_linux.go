@@ -323,13 +323,7 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) { return rawConn{c}, nil }
 type rawConn struct{ *Conn }
 
 func (r rawConn) Control(f func(fd uintptr)) error {
-	r.out.mu.Lock()
-	defer r.out.mu.Unlock()
-	if r.fd < 0 {
-		return net.ErrClosed
-	}
-	f(uintptr(r.fd))
-	return nil
+	return r.control(func(fd int) error { f(uintptr(fd)); return nil })
 }
 func (rawConn) Read(func(fd uintptr) bool) error  { return errors.ErrUnsupported }
 func (rawConn) Write(func(fd uintptr) bool) error { return errors.ErrUnsupported }
