@@ -200,8 +200,9 @@ func TestEngine_CallbacksWaitSideBySide(t *testing.T) {
 			}); err != nil {
 				t.Error(err)
 			}
+			const busy = 3 * time.Second // that the machine may be with other things; one after the other takes longer
 			least := time.Duration(waits) * test.wait
-			if took := time.Since(start); took > 4*least {
+			if took := time.Since(start); took > least+busy {
 				t.Errorf("took %v; side by side they take %v, one by one %v", took, least, peers*least)
 			}
 		})
