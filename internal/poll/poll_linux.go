@@ -254,12 +254,10 @@ func (w *Worker) passOn() {
 	p.mu.Lock()
 	p.workers = slices.DeleteFunc(p.workers, func(other *Worker) bool { return other == w })
 	p.mu.Unlock()
-	next := &Worker{ready: slices.Clone(w.ready), leads: w.leads}
-	clear(w.ready) // before there is another leader, whose this memory is then
-	w.ready, w.leads = nil, false
-	if next.leads || len(next.ready) > 0 {
-		p.start(next)
+	if w.leads || len(w.ready) > 0 {
+		p.start(&Worker{ready: w.ready, leads: w.leads})
 	}
+	w.ready, w.leads = nil, false // they are the other one's now
 }
 
 // guard finds the handlers that take long, and has the others go on without them. It ends when nothing happens.
