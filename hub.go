@@ -139,8 +139,8 @@ func (h *hub) run() {
 	}
 }
 
-// handleEvents handles the events that are there: all calls, and so many of each other kind. The last call is not among them:
-// what was accepted before it is fanned out first.
+// handleEvents handles the events that are there: all calls, and so many of each other kind. The last call is not among
+// them: what was accepted before it is fanned out first.
 func (h *hub) handleEvents() {
 	each(h.calls, len(h.calls), h.serve)
 	each(h.registrations, maxEvents, h.admit)

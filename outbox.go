@@ -232,8 +232,7 @@ func (o *outbox) take(b *wire.Batch) task {
 		return taskFinish
 	case o.readOver:
 		return taskHangUp
-	case o.control.len() == 0 && o.queue.len() == 0:
-		o.pumping = false
+	case !o.stays():
 		return taskNothing
 	}
 	for o.control.len() > 0 {

@@ -47,9 +47,7 @@ func (l *link) passReadingOn() {
 
 // readOn reads after another goroutine, which a callback keeps.
 func (l *link) readOn() {
-	if l.socket.Polled() {
-		l.paced(watchPeriod)
-	}
+	l.paced(watchPeriod) // at the least
 	l.worker = nil
 	l.credit(l.calledAt)
 	l.read()

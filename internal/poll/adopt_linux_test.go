@@ -131,13 +131,7 @@ func TestAdopt_Finalizer(t *testing.T) {
 	runtime.AddCleanup(tcp, func(c chan struct{}) { close(c) }, collected)
 	e := &echo{w.read(w.adopt(tcp), nil), peer} // and tcp is used no more
 	eventually(t, "the net.TCPConn is collected", func() bool {
-		runtime.GC()
-		select {
-		case <-collected:
-			return true
-		default:
-			return false
-		}
+		return isCollected(collected)
 	})
 	runtime.GC() // what hung on it
 	e.sync()
@@ -247,12 +241,17 @@ func TestAdopt_ClosedIsCollected(t *testing.T) {
 	_, _, _ = c, r, tcp
 	eventually(t, "the connection is collected", func() bool {
 		other.sync()
-		runtime.GC()
-		select {
-		case <-collected:
-			return true
-		default:
-			return false
-		}
+		return isCollected(collected)
 	})
+}
+
+// isCollected says, after a collection, whether a cleanup has closed a channel.
+func isCollected(collected <-chan struct{}) bool {
+	runtime.GC()
+	select {
+	case <-collected:
+		return true
+	default:
+		return false
+	}
 }
