@@ -117,6 +117,32 @@ func TestLead_HandlerPassesOn(t *testing.T) {
 	w.oneLeads()
 }
 
+// What a worker has had ready goes over to the next one while that one already takes what is new: nothing of it is lost.
+func TestLead_PassesOnWhatIsReady(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	const conns, words = 40, 3000
+	w := newWorld(t)
+	var done sync.WaitGroup
+	for i := range conns {
+		c, peer := w.connect()
+		w.read(c, func(worker *poll.Worker, p []byte) {
+			worker.PassOn()
+			_, _ = c.Write(p)
+		})
+		e := &echo{peer: peer}
+		done.Go(func() {
+			for n := range words {
+				if err := e.try("word"); err != nil {
+					t.Errorf("connection %d, word %d: %v", i, n, err)
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
+	w.oneLeads()
+}
+
 // A handler may end its goroutine: another one leads.
 func TestLead_Goexit(t *testing.T) {
 	w := newWorld(t)
