@@ -48,10 +48,7 @@ func numbered(n int) *wire.Frame { return wire.New(TextMessage, []byte(strconv.I
 func numbers(s *session) (all []int) {
 	s.outbox.mu.Lock()
 	defer s.outbox.mu.Unlock()
-	if s.outbox.queue == nil {
-		return nil
-	}
-	for _, f := range s.outbox.queue.items[s.outbox.queue.head:] {
+	for _, f := range s.outbox.window.Next() {
 		n, _ := strconv.Atoi(strings.Trim(string(f.Bytes[len(f.Bytes)-f.Size:]), `{"paylod:}`))
 		all = append(all, n)
 	}
@@ -197,7 +194,7 @@ func TestFanOut_GathersOverTheQueue(t *testing.T) {
 func TestFanOut_NothingIsHandedOver(t *testing.T) {
 	h, sessions := newQuietHub(1, 16, NoopCollector{})
 	h.catchUp(sessions[0])
-	if sessions[0].outbox.queue != nil {
+	if sessions[0].outbox.window != nil {
 		t.Error("a queue is kept for nothing")
 	}
 }

@@ -2,31 +2,43 @@ package wspulse
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/wspulse/server/internal/window"
 	"github.com/wspulse/server/internal/wire"
 )
 
 // An outbox is what a session has to write, and whether somebody is writing it. The write pump of its link runs only
 // while there is something to do: whoever puts something in and is given a link starts that link's pump.
 type outbox struct {
-	bound *bound // set at construction, then read-only
+	bound  *bound  // set at construction, then read-only, as is
+	ledger *ledger // of a session that speaks wspulse.v1; nil: it does not
 
 	mu sync.Mutex // guards what follows; a leaf
 
-	queue    *frameQueue // of frames; nil while none is queued
-	bytes    int         // of the frames in it, if bound counts them
-	flying   int         // bytes of a message that was taken and is waited for
-	told     int         // bytes as bound.total knows them
-	control  *frameQueue // of pings and pongs, which may be lost; nil while there are none
-	link     *link       // that writes; nil while the session is suspended, and when it is over
-	pumping  bool        // the link's write pump runs, or
-	corked   bool        // who reads the link is its write pump: it writes when it has read all that has come
-	readOver bool        // the reading of link has ended
-	closed   bool        // the session has ended: nothing is taken in any more
+	window   *frameWindow       // of messages; nil while there are none
+	taken    int                // messages that are being written: the last that are numbered
+	flying   bool               // the one of these that is left is waited for, since a part of it has been written
+	told     int                // bytes as bound.total knows them
+	control  *queue[wire.Frame] // of pings and pongs, which may be lost; nil while there are none
+	link     *link              // that writes; nil while the session is suspended, and when it is over
+	pumping  bool               // the link's write pump runs, or
+	corked   bool               // who reads the link is its write pump: it writes when it has read all that has come
+	readOver bool               // the reading of link has ended
+	closed   bool               // the session has ended: nothing is taken in any more
 }
+
+type frameWindow = window.Window[*wire.Frame]
+
+// maxKept is the capacity of the largest window that is worth keeping, in frames.
+const maxKept = 1024
+
+// windows and controls hold empty ones, so that a session has one only while something is in it.
+var (
+	windows  = sync.Pool{New: func() any { return window.New[*wire.Frame](16) }}
+	controls = sync.Pool{New: func() any { return &queue[wire.Frame]{items: make([]*wire.Frame, 0, maxControl)} }}
+)
 
 // A bound is what the queues of all sessions of a server have in common.
 type bound struct {
@@ -44,7 +56,7 @@ var errTooManyBytes = errors.New("wspulse: too many bytes queued")
 // unlock tells the server's total what has changed.
 func (o *outbox) unlock() {
 	if o.bound.total != nil {
-		bytes := o.bytes + o.flying
+		bytes := o.bytes()
 		if o.closed { // nobody can make room here any more
 			bytes = 0
 		}
@@ -73,12 +85,14 @@ func (o *outbox) offer(f *wire.Frame) (*link, error) {
 		return nil, ErrConnectionClosed
 	}
 	switch {
-	case o.queue.len() >= o.bound.frames:
+	case o.room() < 1:
 		return nil, ErrSendBufferFull
 	case o.tooManyBytes(f):
 		return nil, errTooManyBytes
 	}
-	o.add(f)
+	if o.add(f); !o.ready() {
+		return nil, nil
+	}
 	return o.wake(), nil
 }
 
@@ -90,13 +104,13 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes boo
 	}
 	o.mu.Lock()
 	defer o.unlock()
-	if o.bound.bytes == 0 && o.queue.len()+len(frames) <= o.bound.frames {
+	if o.bound.bytes == 0 && len(frames) <= o.room() {
 		o.add(frames...)
 		frames = nil
 	}
 	for _, f := range frames {
 		switch {
-		case o.queue.len() >= o.bound.frames:
+		case o.room() < 1:
 			lost += o.replace(f)
 		case o.tooManyBytes(f):
 			lost += o.replace(f)
@@ -105,39 +119,42 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes boo
 			o.add(f)
 		}
 	}
-	if o.queue.len() == 0 {
+	if !o.ready() {
 		return nil, lost, tooManyBytes
 	}
 	return o.wake(), lost, tooManyBytes
 }
 
 // replace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all
-// the room there is. It drops no more than f takes up: what was put back may be over the bound, and stays.
+// the room there is. It drops no more than f takes up: what a failed write has left may be over the bound, and stays.
 func (o *outbox) replace(f *wire.Frame) (lost int) {
 	switch {
 	case o.bound.bytes == 0:
-		o.pop()
+		o.drop()
 		o.add(f)
 		return 1
 	case len(f.Bytes) > o.bound.bytes:
+		if o.ledger != nil {
+			o.ledger.lost++
+		}
 		return 1
 	}
 	for freed := 0; lost == 0 || freed < len(f.Bytes) && o.tooManyBytes(f); lost++ {
-		freed += len(o.pop().Bytes)
+		freed += o.drop()
 	}
 	o.add(f)
 	return lost
 }
 
-// shrink drops the oldest frames until the outbox holds no more than that many bytes, or only a message that is waited
-// for. It says how many it dropped.
+// shrink drops the oldest frames until the outbox holds no more than that many bytes, or only what is being written. It
+// says how many it dropped.
 func (o *outbox) shrink(bytes int) (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
-	for ; o.bytes > 0 && o.bytes+o.flying > bytes; lost++ {
-		o.pop()
+	for ; o.waiting() > 0 && o.bytes() > bytes; lost++ {
+		o.drop()
 	}
-	o.queue = tidy(o.queue)
+	o.tidy()
 	return lost
 }
 
@@ -149,7 +166,7 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 		return nil
 	}
 	if o.control == nil {
-		o.control = getQueue()
+		o.control = controls.Get().(*queue[wire.Frame])
 	}
 	if o.control.len() == maxControl {
 		o.control.pop()
@@ -191,7 +208,7 @@ func (o *outbox) attach(l *link) *link {
 	o.mu.Lock()
 	defer o.unlock()
 	o.link, o.pumping, o.corked, o.readOver = l, false, false, false
-	if o.queue.len() > 0 {
+	if o.waiting() > 0 {
 		return o.wake()
 	}
 	return nil
@@ -238,7 +255,13 @@ func (o *outbox) take(b *wire.Batch) task {
 	for o.control.len() > 0 {
 		b.AddControl(o.control.pop())
 	}
-	o.control = tidy(o.control)
+	if o.control != nil {
+		controls.Put(o.control)
+		o.control = nil
+	}
+	if o.ledger != nil {
+		o.ledger.addDue(b)
+	}
 	o.fill(b)
 	return taskWrite
 }
@@ -251,33 +274,39 @@ func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	return len(b.Unsent()) > 0
 }
 
-// putBack returns frames that were taken but not written to the front of the queue. flying, if there is one, is waited
-// for: it has landed when it is put back or written.
-func (o *outbox) putBack(frames []*wire.Frame, flying *wire.Frame) {
+// written says how many of the messages that were taken have been written, and whether somebody waits for the peer to
+// take the rest of the next one. The others wait to be taken again. It returns how many wait.
+func (o *outbox) written(messages int, flying bool) (waiting int) {
 	o.mu.Lock()
 	defer o.unlock()
-	if o.flying = 0; flying != nil {
-		o.flying = len(flying.Bytes)
+	unsent := o.taken - messages
+	if o.flying, o.taken = flying, 0; flying {
+		o.taken = 1
 	}
-	if len(frames) == 0 {
-		return
+	if o.window == nil {
+		return 0
 	}
-	if o.queue == nil {
-		o.queue = getQueue()
+	unsent -= o.taken
+	o.window.Unsend(unsent)
+	if v := o.ledger; v != nil {
+		if unsent > 0 {
+			v.sent = v.acknowledged + o.window.Ahead()
+		}
+		return o.waiting()
 	}
-	o.queue.items, o.queue.head = slices.Concat(frames, o.queue.items[o.queue.head:]), 0
-	o.count(frames, 1)
+	o.window.Acknowledge(messages)
+	o.window.TakeBack()
+	o.tidy()
+	return o.waiting()
 }
-
-// landed says that the message that was waited for has been written.
-func (o *outbox) landed() { o.putBack(nil, nil) }
 
 // clear empties the outbox of a session that has ended for good, and returns how many frames were in it.
 func (o *outbox) clear() (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
-	lost = o.queue.len()
-	o.queue, o.bytes, o.flying, o.control, o.link = nil, 0, 0, nil, nil
+	numbered, _ := o.window.Numbered()
+	lost = numbered + o.waiting()
+	o.window, o.taken, o.flying, o.control, o.link = nil, 0, false, nil, nil
 	return lost
 }
 
@@ -285,7 +314,7 @@ func (o *outbox) clear() (lost int) {
 func (o *outbox) queued() int {
 	o.mu.Lock()
 	defer o.unlock()
-	return o.queue.len()
+	return o.waiting()
 }
 
 // signals says whether pings or pongs wait to be written.
@@ -295,11 +324,11 @@ func (o *outbox) signals() bool {
 	return o.control.len() > 0
 }
 
-// size returns how many bytes are queued or waited for.
+// size returns how many bytes are queued or being written.
 func (o *outbox) size() int {
 	o.mu.Lock()
 	defer o.unlock()
-	return o.bytes + o.flying
+	return o.bytes()
 }
 
 // What follows runs with mu held.
@@ -321,53 +350,87 @@ func (o *outbox) wake() *link {
 
 // corkIsFull says that so much waits that it is time to write: some of it is to be gone before a Send finds no room.
 func (o *outbox) corkIsFull() bool {
-	return o.queue.len()*2 >= min(o.bound.frames, 64) || o.bound.bytes > 0 && o.bytes*2 >= o.bound.bytes
+	frames, bytes := o.window.Waiting()
+	return frames*2 >= min(o.bound.frames, 64) || o.bound.bytes > 0 && bytes*2 >= o.bound.bytes
 }
 
 // stays says whether there is something to do for the running pump, which ends if not.
 func (o *outbox) stays() bool {
-	o.pumping = o.closed || o.readOver || o.control.len() > 0 || o.queue.len() > 0
+	o.pumping = o.closed || o.readOver || o.control.len() > 0 || o.ledger != nil && o.ledger.due() || o.ready()
 	return o.pumping
 }
 
+// waiting returns how many messages wait to be taken.
+func (o *outbox) waiting() int {
+	frames, _ := o.window.Waiting()
+	return frames
+}
+
+// room returns how many more may wait.
+func (o *outbox) room() int { return o.bound.frames - o.waiting() }
+
+// bytes returns those of all messages, if bound counts them.
+func (o *outbox) bytes() int {
+	_, waiting := o.window.Waiting()
+	if o.ledger == nil && !o.flying { // what is being written is on its way
+		return waiting
+	}
+	_, numbered := o.window.Numbered()
+	return waiting + numbered
+}
+
 func (o *outbox) tooManyBytes(f *wire.Frame) bool {
-	return o.bound.bytes > 0 && o.bytes+len(f.Bytes) > o.bound.bytes
+	_, waiting := o.window.Waiting()
+	return o.bound.bytes > 0 && waiting+len(f.Bytes) > o.bound.bytes
 }
 
 func (o *outbox) add(frames ...*wire.Frame) {
-	if o.queue == nil {
-		o.queue = getQueue()
+	o.keepWindow()
+	o.window.Push(frames...)
+}
+
+// keepWindow sees to it that there is a window.
+func (o *outbox) keepWindow() {
+	if o.window == nil {
+		o.window = windows.Get().(*frameWindow)
+		o.window.Counts = o.bound.counts() || o.ledger != nil
 	}
-	o.queue.push(frames...)
-	o.count(frames, 1)
 }
 
-func (o *outbox) pop() *wire.Frame {
-	f := o.queue.waiting()[0]
-	o.drop(1)
-	return f
-}
+// ready says that there are messages to be sent, or a gap.
+func (o *outbox) ready() bool { return len(o.sendable()) > 0 || o.gapIsDue() }
 
-// drop removes the first n frames.
-func (o *outbox) drop(n int) {
-	o.count(o.queue.waiting()[:n], -1)
-	o.queue.drop(n)
-}
-
-// count adds the bytes of frames that come or, with a sign of -1, go.
-func (o *outbox) count(frames []*wire.Frame, sign int) {
-	if !o.bound.counts() {
+// fill takes messages for a batch.
+func (o *outbox) fill(b *wire.Batch) {
+	o.tellGap(b)
+	if o.window == nil {
 		return
 	}
-	for _, f := range frames {
-		o.bytes += sign * len(f.Bytes)
+	frames := o.sendable()
+	n := b.Fill(frames)
+	if v := o.ledger; v != nil {
+		for _, f := range frames[:n] {
+			v.sent += uint64(f.Messages())
+		}
 	}
+	o.window.Sent(n)
+	o.taken += n
 }
 
-// fill takes frames for a batch.
-func (o *outbox) fill(b *wire.Batch) {
-	if n := b.Fill(o.queue.waiting()); n > 0 {
-		o.drop(n)
-		o.queue = tidy(o.queue)
+// drop drops the oldest message that waits, and returns its bytes.
+func (o *outbox) drop() (bytes int) {
+	if o.ledger != nil {
+		o.ledger.lost++
+	}
+	return o.window.Drop(1)
+}
+
+// tidy gives an empty window back.
+func (o *outbox) tidy() {
+	if o.window.Empty() && o.window != nil {
+		if o.window.Cap() <= maxKept {
+			windows.Put(o.window)
+		}
+		o.window = nil
 	}
 }

@@ -119,15 +119,6 @@ func (s *session) signal(l *link, f *wire.Frame) { s.outbox.signal(l, f).start()
 // readEnded says that the reading of l has ended.
 func (s *session) readEnded(l *link) { s.outbox.readEnded(l).start() }
 
-// putBack returns messages to the front of the queue, but for one that is waited for.
-func (s *session) putBack(messages []*wire.Frame, flying *wire.Frame) {
-	if len(messages) == 0 && flying == nil {
-		return
-	}
-	s.outbox.putBack(messages, flying)
-	s.hub.overBudget()
-}
-
 // push queues frames, at the cost of the oldest ones if the queue is full. The pump of the link that it returns is to
 // be started. Hub.
 func (s *session) push(frames []*wire.Frame) *link {

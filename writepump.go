@@ -101,12 +101,7 @@ func (l *link) writeNow(batch *wire.Batch) (rest []byte, message *wire.Frame, er
 			rest, message = batch.Rest()
 		}
 	}
-	l.sent(batch.Sent())
-	unsent := batch.Unsent()
-	if message != nil {
-		unsent = unsent[1:]
-	}
-	l.session.putBack(unsent, message)
+	l.wrote(batch.Sent(), message != nil)
 	batch.Reset()
 	return rest, message, err
 }
@@ -117,22 +112,30 @@ func (l *link) writeRest(rest []byte, message *wire.Frame) error {
 	switch {
 	case message == nil:
 	case err != nil:
-		l.session.putBack([]*wire.Frame{message}, nil)
+		l.wrote(nil, false)
 	default:
-		l.session.outbox.landed()
-		l.sent([]*wire.Frame{message})
+		l.wrote([]*wire.Frame{message}, false)
 	}
 	return err
 }
 
-// sent tells of messages that have been written whole.
-func (l *link) sent(messages []*wire.Frame) {
+// wrote lets the outbox know which of the messages that were taken have been written whole, and tells of them.
+func (l *link) wrote(messages []*wire.Frame, flying bool) {
+	waiting := l.session.outbox.written(len(messages), flying)
+	l.hub.overBudget()
+	l.sent(messages, waiting)
+}
+
+// sent tells of messages that have been written whole, and how many wait behind them.
+func (l *link) sent(messages []*wire.Frame, waiting int) {
 	s, metrics := l.session, l.hub.cfg.metrics
 	for _, f := range messages {
-		metrics.MessageSent(s.RoomID(), s.id, f.Size)
+		if f.Gap == 0 {
+			metrics.MessageSent(s.RoomID(), s.id, f.Size)
+		}
 	}
 	if len(messages) > 0 {
-		metrics.SendBufferUtilization(s.RoomID(), s.id, s.outbox.queued(), l.hub.cfg.sendBufferSize)
+		metrics.SendBufferUtilization(s.RoomID(), s.id, waiting, l.hub.cfg.sendBufferSize)
 	}
 }
 
@@ -205,15 +208,15 @@ func (l *link) finish() {
 	flushed, behind, err := l.flush()
 	s.discard()
 	if err == nil && l.awaitPeer(l.hub.start.Add(s.flushBy)) || err != nil && !isTimeout(err) {
-		l.sent(flushed) // a peer that ends has what it wants
+		l.sent(flushed, 0) // a peer that ends has what it wants
 		return
 	}
 	lost, exact := l.lost(flushed, behind)
 	if !exact {
-		l.sent(flushed) // what the kernel holds goes out behind what had been written before
+		l.sent(flushed, 0) // what the kernel holds goes out behind what had been written before
 		return
 	}
-	l.sent(flushed[:len(flushed)-lost])
+	l.sent(flushed[:len(flushed)-lost], 0)
 	if s.dropped(lost); lost > 0 {
 		l.socket.Reset() // it gets nothing more of what has been counted as lost
 	}
@@ -227,7 +230,7 @@ func (l *link) flush() (flushed []*wire.Frame, behind int, err error) {
 	for err == nil && s.ending.flush && s.outbox.flush(batch) {
 		err = l.writeWhole(batch)
 		flushed, behind = append(flushed, batch.Sent()...), batch.Begun()
-		s.putBack(batch.Unsent(), nil)
+		s.outbox.written(len(batch.Sent()), false)
 		batch.Reset()
 	}
 	if err == nil {

@@ -23,6 +23,7 @@ const HeaderSize = 10
 type Frame struct {
 	Bytes []byte // what goes on the wire
 	Size  int    // of the payload, in bytes
+	Gap   int    // messages that were dropped, if it stands for them; 0: it does not
 
 	deflated *deflated // the other form of it; nil: there is none
 }
@@ -52,6 +53,12 @@ func Seal(opcode Opcode, buf []byte) *Frame {
 	header[0] = finalBit | byte(opcode)
 	return &Frame{Bytes: buf[HeaderSize-len(header):], Size: size}
 }
+
+// Len returns how many bytes go on the wire, uncompressed.
+func (f *Frame) Len() int { return len(f.Bytes) }
+
+// Messages returns how many messages the frame stands for.
+func (f *Frame) Messages() int { return max(1, f.Gap) }
 
 // Close returns a close frame with a status code and a reason, which is cut to what a control frame holds. The code
 // 1005 stands for a close frame without a status (RFC 6455, section 7.4.1).
