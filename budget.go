@@ -35,10 +35,26 @@ func (h *hub) reclaim() {
 		d.session.dropped(n)
 		dropped += n
 	}
+	if h.queued.Load() > h.cfg.memoryBudget {
+		h.expireLargest(debtors)
+	}
 	if dropped == 0 { // there are only messages that are being written
 		h.reclaimAt = time.Now().Add(reclaimPeriod)
 	}
 	h.limitReached(LimitMemoryBudget, "", "", zap.Int("framesDropped", dropped))
+}
+
+// expireLargest ends suspended sessions whose peers have not acknowledged what is kept for them, the largest first, until
+// the budget holds.
+func (h *hub) expireLargest(debtors []debtor) {
+	for _, d := range debtors {
+		if h.queued.Load() <= h.cfg.memoryBudget {
+			return
+		}
+		if s := d.session; s.credential != nil && s.link == nil {
+			h.end(s, endMemory, s.dropErr)
+		}
+	}
 }
 
 // reclaimPeriod is how long the hub looks for no more to reclaim where it has found nothing.

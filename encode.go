@@ -16,6 +16,9 @@ var jsonCodec = core.JSONCodec
 // setCodec takes the short way, by internal/envelope, where the codec is JSONCodec itself.
 func (c *serverConfig) setCodec(codec Codec) {
 	c.codec, c.json = codec, codec == jsonCodec
+	if c.controlOpcode = wire.OpBinary; codec.FrameType() == BinaryMessage {
+		c.controlOpcode = wire.OpText
+	}
 }
 
 // encode makes the frame that goes on the wire.

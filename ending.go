@@ -3,14 +3,16 @@ package wspulse
 import (
 	"github.com/gorilla/websocket"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/wire"
 )
 
 // An ending is a way for a session to end.
 type ending struct {
 	reason     DisconnectReason
-	closeFrame *wire.Frame // for a peer that is connected
-	flush      bool        // write what is queued before the close frame
+	closeFrame *wire.Frame     // for a peer that is connected
+	flush      bool            // write what is queued before the close frame
+	bye        control.Message // for a peer that speaks wspulse.v1; one that comes back too late hears its reason
 }
 
 var twinFrame = wire.Close(websocket.CloseNormalClosure, "duplicate connection id")
@@ -18,12 +20,32 @@ var twinFrame = wire.Close(websocket.CloseNormalClosure, "duplicate connection i
 // tooManyFrame is for a WebSocket that becomes no session, since the last seat has been taken meanwhile.
 var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connections")
 
-// The ways for a session to end. Nobody is left to read a close frame in the last two.
+// conflictFrame is for a WebSocket whose ID is connected already, if that counts more. See WithDuplicatePolicy.
+var conflictFrame = wire.Close(codeConflict, "duplicate connection id")
+
+// The ways for a session to end. Nobody is left to read a close frame in the last four.
 var (
-	endClosed       = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true}
-	endKicked       = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false}
-	endReplaced     = &ending{DisconnectDuplicate, twinFrame, false}
-	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true}
-	endDeparted     = &ending{reason: DisconnectNormal}
-	endExpired      = &ending{reason: DisconnectGraceExpired}
+	endClosed   = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true, bye("closed")}
+	endKicked   = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false, bye("kicked")}
+	endReplaced = &ending{DisconnectDuplicate, twinFrame, false, bye("duplicate")}
+
+	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true,
+		control.Message{Reason: "shutdown", Reconnect: true, After: [2]int{0, shutdownSpread}}}
+
+	endDeparted = &ending{reason: DisconnectNormal, bye: bye("closed")}
+	endExpired  = &ending{reason: DisconnectGraceExpired, bye: bye("expired")}
+	endMemory   = &ending{reason: DisconnectMemory, bye: bye("memory")}
+	endCounts   = &ending{reason: DisconnectCount, bye: bye("count")}
 )
+
+// shutdownSpread is the milliseconds over which the clients of a server that is closed come back.
+const shutdownSpread = 5000
+
+// lastFrame returns what a WebSocket gets that has no session: a bye, and the close frame.
+func (c *serverConfig) lastFrame(m control.Message, closeFrame *wire.Frame) *wire.Frame {
+	m.Type = control.Bye
+	return wire.Join(wire.New(c.controlOpcode, m.Append(nil)), closeFrame)
+}
+
+// bye is what a peer hears that is not to come back.
+func bye(reason string) control.Message { return control.Message{Reason: reason} }

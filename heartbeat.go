@@ -1,8 +1,11 @@
 package wspulse
 
 import (
+	"fmt"
 	"math"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
@@ -53,6 +56,15 @@ func (h *hub) ping(now time.Time) {
 		}
 		h.beats.Push(l, now)
 		h.sendPing(l)
+		h.checkAcks(l, p.pinged)
+	}
+}
+
+// checkAcks cuts a peer that has acknowledged nothing for too long.
+func (h *hub) checkAcks(l *link, now time.Duration) {
+	if l.v1 && h.cfg.ackTimeout > 0 && l.session.outbox.unacknowledgedFor(now) > h.cfg.ackTimeout {
+		l.interrupt(&LimitError{LimitAckTimeout, websocket.ClosePolicyViolation,
+			fmt.Sprintf("nothing acknowledged for %v (WithAckTimeout)", h.cfg.ackTimeout)})
 	}
 }
 

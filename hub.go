@@ -62,6 +62,7 @@ type hub struct {
 	settling  *line.Line[candidate] // that wait until it is known whether a link departs
 	beats     *line.Line[link]      // to ping
 	silent    *line.Line[link]      // from which nothing has come since a ping
+	graves    graveyard             // of sessions that spoke wspulse.v1
 	jumped    time.Time             // when the hub was last late for a heartbeat
 	reclaimAt time.Time             // before that there is nothing to reclaim
 	fresh     roomQueue             // rooms with broadcasts to fan out that had none before
@@ -96,6 +97,7 @@ func newHub(cfg *serverConfig) *hub {
 		beats:         line.New(cfg.pingPeriod, func(l *link) *line.Place[link] { return &l.pulse.beat }),
 		silent:        line.New(cfg.pongWait, func(l *link) *line.Place[link] { return &l.pulse.silence }),
 	}
+	h.graves = newGraveyard()
 	h.crew = newCrew(h.batches)
 	h.readers.New = func() any { return wire.NewReader(cfg.readBufferSize) }
 	h.watch.quit = h.done
@@ -128,6 +130,8 @@ func (h *hub) run() {
 			h.ping(time.Now())
 		case <-h.silent.C():
 			h.giveUp(time.Now())
+		case <-h.graves.line.C():
+			h.graves.expire(time.Now())
 		case <-h.lastCall:
 			h.shutDown()
 			return
@@ -150,6 +154,7 @@ func (h *hub) handleEvents() {
 	each(h.settling.C(), 1, func(time.Time) { h.settle(time.Now()) })
 	each(h.beats.C(), 1, func(time.Time) { h.ping(time.Now()) })
 	each(h.silent.C(), 1, func(time.Time) { h.giveUp(time.Now()) })
+	each(h.graves.line.C(), 1, func(time.Time) { h.graves.expire(time.Now()) })
 }
 
 // each handles what is in a channel, n at the most.
@@ -221,6 +226,20 @@ func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
 	return <-reply
 }
 
+// isConnected says whether a session is connected, and its peer has not left, as far as is known.
+func (h *hub) isConnected(connectionID string) bool {
+	if !h.beginCall() {
+		return false
+	}
+	reply := make(chan bool, 1)
+	h.calls <- call{do: func() {
+		s := h.sessions[connectionID]
+		reply <- s != nil && s.link != nil && !h.departs(s.link)
+	}}
+	h.endCall()
+	return <-reply
+}
+
 // endSession ends a session and waits until that is done.
 func (h *hub) endSession(s *session, e *ending) {
 	if !s.ended() && h.beginCall() {
@@ -258,6 +277,7 @@ func (h *hub) shutDown() {
 	h.settling.Stop()
 	h.beats.Stop()
 	h.silent.Stop()
+	defer h.graves.line.Stop()
 	each(h.calls, len(h.calls), h.serve)
 	for h.hasBacklog() {
 		h.fanOut()

@@ -245,12 +245,17 @@ func (l *link) receive(data []byte) error {
 	if l.in.isShut() || l.session.silenced.Load() {
 		return nil
 	}
+	if l.v1 && !l.session.outbox.accept(l) {
+		return ErrTransportReplaced
+	}
 	l.hub.cfg.metrics.MessageReceived(l.session.RoomID(), len(data))
 	if l.hub.cfg.onMessage == nil {
+		l.processed(len(data))
 		return nil
 	}
 	f, err := l.decode(data)
 	if err != nil {
+		l.processed(len(data))
 		return l.malformedMessage(len(data), err)
 	}
 	l.malformed = nil
@@ -296,13 +301,13 @@ func (l *link) deliver(m message) error {
 		l.calledAt = start
 	}
 	for !l.in.enter() {
-		if l.in.isShut() || l.in.put(m, l.hub.cfg.inboxBytes(), l.socket.Gone) {
+		if l.in.isShut() || l.in.put(m, l.inboxBytes(), l.socket.Gone) {
 			l.credit(start)
 			return nil
 		}
 	}
 	l.hub.watch.add(l)
-	err := l.call(m.frame)
+	err := l.call(m)
 	if l.in.exit() {
 		if l.socket.Polled() {
 			l.paced(time.Since(l.hub.start) - start)
@@ -315,12 +320,22 @@ func (l *link) deliver(m message) error {
 }
 
 // call runs OnMessage. The error is a *PanicError.
-func (l *link) call(f Frame) (err error) {
+func (l *link) call(m message) (err error) {
 	returned := false
 	defer l.afterCallback(&returned, &err)
-	l.hub.cfg.onMessage(l.session, f)
+	if l.v1 {
+		defer l.processed(m.size) // whatever becomes of it: what fails once does not come again
+	}
+	l.hub.cfg.onMessage(l.session, m.frame)
 	returned = true
 	return nil
+}
+
+// processed counts a message that OnMessage, or the codec, is through with.
+func (l *link) processed(size int) {
+	if l.v1 {
+		l.session.outbox.process(size).start()
+	}
 }
 
 // afterCallback contains a panic, and sees to the end of a goroutine that a callback has ended. It is to be deferred.
@@ -332,22 +347,30 @@ func (l *link) afterCallback(returned *bool, err *error) {
 		*err = l.panicked(v)
 		return
 	}
-	l.in.shut()
-	if l.in.exit() {
+	if !l.v1 {
+		l.in.shut()
+	}
+	switch {
+	case l.in.exit():
 		l.endReading(errGoexit)
-	} else {
+	case l.v1: // what waits has been accepted
+		l.interrupt(errGoexit)
+		go l.workOff(nil)
+	default:
 		l.interrupt(errGoexit)
 		l.in.next()
 	}
 }
 
 // workOff gives what waits behind a callback that took long to OnMessage; err is the callback's. After a panic there is
-// none.
+// none, but with wspulse.v1, where what waits has been accepted.
 func (l *link) workOff(err error) {
 	for {
 		if err != nil {
 			l.interrupt(err)
-			l.in.shut()
+			if !l.v1 {
+				l.in.shut()
+			}
 		}
 		if l.silenced() {
 			l.in.shut()
@@ -356,7 +379,7 @@ func (l *link) workOff(err error) {
 		if !ok {
 			return
 		}
-		err = l.call(m.frame)
+		err = l.call(m)
 	}
 }
 
@@ -370,5 +393,11 @@ func (l *link) silenced() bool {
 	}
 }
 
-// inboxBytes is how much may wait behind a callback that takes long.
-func (c *serverConfig) inboxBytes() int { return max(minInbox, int(c.maxMessageSize)) }
+// inboxBytes is how much may wait behind a callback that takes long. With wspulse.v1, the peer bounds what it sends, and
+// what it says behind that must be heard.
+func (l *link) inboxBytes() int {
+	if least := max(minInbox, int(l.hub.cfg.maxMessageSize)); !l.v1 {
+		return least
+	}
+	return max(maxInbox, int(l.hub.cfg.maxMessageSize))
+}

@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -14,13 +15,15 @@ type registration struct {
 	roomID, connectionID string
 	seat                 seat
 	link                 *link
-	arrival              uint64 // of its request, counted over all of them
+	arrival              uint64    // of its request, counted over all of them
+	overture             *overture // nil: its peer does not speak wspulse.v1
 }
 
 // A departure is a link whose write pump uses the session no more, and whose reading has ended or will at once.
 type departure struct {
 	link *link
-	err  error // nil for a clean close
+	err  error   // nil for a clean close
+	ends *ending // the way in which the session ends with it; nil: it is suspended, if there is a window
 }
 
 // A candidate is a registration for a session whose link may be about to depart.
@@ -39,33 +42,56 @@ const (
 
 // admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
 func (h *hub) admit(r registration) {
-	s := h.sessions[r.connectionID]
+	s, c := h.weigh(&r)
 	switch {
 	case h.overtaken(r, s):
-	case s == nil:
-		h.replace(nil, r)
+	case c.resumes:
+		h.comeBack(s, r)
+	case s == nil, s.link == nil && !s.isPlain(r):
+		h.replace(s, r, c)
 	case s.link == nil:
-		h.freeSeat(r.seat)
-		s.arrival = r.arrival
-		h.resume(s, r.link)
+		h.resumePlain(s, r)
 	case s.next != nil, h.departs(s.link):
 		h.wait(s, r)
 	default:
-		h.replace(s, r)
+		h.contend(s, r, c)
+	}
+}
+
+// isPlain says that neither a session nor who asks for it speaks wspulse.v1: whoever comes with its ID goes on with it.
+func (s *session) isPlain(r registration) bool { return s.credential == nil && r.overture == nil }
+
+func (h *hub) resumePlain(s *session, r registration) {
+	h.freeSeat(r.seat)
+	s.arrival = r.arrival
+	h.resume(s, r.link, nil)
+}
+
+// contend decides between a session that is connected and a registration that does not claim it.
+func (h *hub) contend(s *session, r registration, c comeback) {
+	switch {
+	case h.cfg.duplicates == Reject:
+		h.freeSeat(r.seat)
+		h.turnAway(r.link, bye("duplicate"), conflictFrame)
+	case h.cfg.duplicates == Resume && s.isPlain(r):
+		h.takeOver(s)
+		h.resumePlain(s, r)
+	default:
+		h.replace(s, r, c)
 	}
 }
 
 // replace opens a session in the place of old, if there is one, and if there is a seat.
-func (h *hub) replace(old *session, r registration) {
+func (h *hub) replace(old *session, r registration, c comeback) {
 	if full := h.claim(r.seat, old); full != "" {
 		h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
-		h.turnAway(r.link, tooManyFrame)
+		h.turnAwayFull(r.link, full)
 		return
 	}
 	if old != nil {
 		h.end(old, endReplaced, ErrDuplicateConnectionID)
 	}
-	h.open(r)
+	h.open(r, c)
 }
 
 // overtaken turns a registration away whose session has been opened or resumed by a request that came later, or is
@@ -76,7 +102,7 @@ func (h *hub) overtaken(r registration, s *session) bool {
 	}
 	h.freeSeat(r.seat)
 	h.cfg.logger.Debug("wspulse: overtaken by a later request", s.field())
-	h.turnAway(r.link, endReplaced.closeFrame)
+	h.turnAway(r.link, endReplaced.bye, endReplaced.closeFrame)
 	return true
 }
 
@@ -99,7 +125,7 @@ func (h *hub) wait(s *session, r registration) {
 	if before := h.takeNext(s); before != nil {
 		c.looks = before.looks // at the same link
 		h.freeSeat(before.seat)
-		h.turnAway(before.link, endReplaced.closeFrame)
+		h.turnAway(before.link, endReplaced.bye, endReplaced.closeFrame)
 	}
 	s.next = c
 	h.settling.Push(c, time.Now())
@@ -113,7 +139,8 @@ func (h *hub) settle(now time.Time) {
 			continue
 		}
 		h.takeNext(c.session)
-		h.replace(c.session, c.registration)
+		_, back := h.weigh(&c.registration)
+		h.contend(c.session, c.registration, back)
 	}
 }
 
@@ -126,27 +153,40 @@ func (h *hub) takeNext(s *session) *candidate {
 	return c
 }
 
-func (h *hub) open(r registration) {
+func (h *hub) open(r registration, c comeback) {
 	s := newSession(h, r.connectionID, r.seat.key)
 	s.arrival = r.arrival
+	var hello *control.Welcome
+	if r.overture != nil {
+		s.credential = &credential{newest: r.overture.digest}
+		s.outbox.ledger = newLedger(s, h.cfg.controlOpcode)
+		hello = h.welcome(s, r, c)
+	}
 	if h.insert(s, r.roomID) {
 		h.cfg.metrics.RoomCreated(r.roomID)
 	}
 	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
 	h.cfg.logger.Debug("wspulse: session opened", s.field())
-	h.attach(s, r.link, "OnConnect", h.cfg.onConnect)
+	if c.reason != "" {
+		h.cfg.lossless.ResumeClaimed(r.roomID, s.id, false, c.reason)
+	}
+	h.attach(s, r.link, hello, "OnConnect", h.cfg.onConnect)
 }
 
-func (h *hub) resume(s *session, l *link) {
+// resume gives a session another link; hello is nil unless it speaks wspulse.v1.
+func (h *hub) resume(s *session, l *link, hello *control.Welcome) {
 	h.suspended.Remove(s)
 	s.dropErr = nil
 	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
 	h.cfg.logger.Debug("wspulse: session resumed", s.field())
-	h.attach(s, l, "OnTransportRestore", h.cfg.onTransportRestore)
+	if hello != nil {
+		h.cfg.lossless.ResumeClaimed(s.room.id, s.id, true, "")
+	}
+	h.attach(s, l, hello, "OnTransportRestore", h.cfg.onTransportRestore)
 }
 
 // attach gives a session its link. The callback runs first, in the turn of the link.
-func (h *hub) attach(s *session, l *link, name string, opening func(Connection)) {
+func (h *hub) attach(s *session, l *link, hello *control.Welcome, name string, opening func(Connection)) {
 	prev, now := s.turn, time.Now()
 	l.session, s.link, s.turn = s, l, &l.in.left
 	l.calledAt = now.Sub(h.start)
@@ -154,7 +194,7 @@ func (h *hub) attach(s *session, l *link, name string, opening func(Connection))
 	l.pulse.pinged = now.Sub(h.start)
 	l.pulse.silent = l.pulse.pinged // no ping yet
 	h.beats.Push(l, now)
-	s.attach(l) // before reading starts, which may end at once
+	s.attach(l, hello) // before reading starts, which may end at once
 	go l.open(prev, name, opening)
 }
 
@@ -172,15 +212,20 @@ func (h *hub) detach(s *session) {
 func (h *hub) depart(d departure) {
 	s := d.link.session
 	if s.link != d.link {
-		s.discard() // it ended while its link was on the way here
+		if !d.link.replaced.Load() {
+			s.discard() // it ended while its link was on the way here
+		}
 		return
 	}
 	next := h.takeNext(s)
 	h.detach(s)
 	s.outbox.detach()
-	if h.cfg.resumeWindow == 0 {
+	switch {
+	case d.ends != nil:
+		h.end(s, d.ends, d.err)
+	case h.cfg.resumeWindow == 0:
 		h.end(s, endDeparted, d.err)
-	} else {
+	default:
 		h.suspend(s, d.err)
 	}
 	if next != nil {
@@ -228,6 +273,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 	}
 	flushBy := now.Add(h.cfg.writeWait)
 	s.ending, s.flushBy = e, flushBy.Sub(h.start)
+	h.bury(s, e)
 	if l := s.link; l != nil {
 		h.detach(s)
 		l.in.shut()
@@ -243,14 +289,26 @@ func (h *hub) end(s *session, e *ending, err error) {
 	case next == nil:
 	case e == endServerClosed:
 		h.freeSeat(next.seat)
-		h.turnAway(next.link, e.closeFrame)
+		h.turnAway(next.link, e.bye, e.closeFrame)
 	default:
 		h.admit(next.registration)
 	}
 }
 
+// turnAwayFull is turnAway where there is no seat.
+func (h *hub) turnAwayFull(l *link, full Limit) {
+	closeFrame := tooManyFrame
+	if l.v1 {
+		closeFrame = wire.Close(codeTooMany, "too many connections")
+	}
+	h.turnAway(l, control.Message{Reason: string(full), Reconnect: true, After: retryBetween}, closeFrame)
+}
+
 // turnAway closes the WebSocket of a registration that becomes no session. Hub.
-func (h *hub) turnAway(l *link, closeFrame *wire.Frame) {
+func (h *hub) turnAway(l *link, m control.Message, closeFrame *wire.Frame) {
+	if l.v1 {
+		closeFrame = h.cfg.lastFrame(m, closeFrame)
+	}
 	h.putReader(l.reader)
 	h.links.Add(1)
 	go func() {

@@ -24,6 +24,7 @@ const (
 	LimitMalformed       Limit = "malformed"         // WithMalformedLimit
 	LimitSendBufferBytes Limit = "send_buffer_bytes" // WithSendBufferBytes
 	LimitMemoryBudget    Limit = "memory_budget"     // WithMemoryBudget
+	LimitAckTimeout      Limit = "ack_timeout"       // WithAckTimeout
 )
 
 // A LimitCollector is a [MetricsCollector] that hears of the limits that peers run into. WithMetrics finds out by
@@ -83,7 +84,29 @@ func (l *link) checkMalformed() error {
 		fmt.Sprintf("%.0f malformed messages within a minute (WithMalformedLimit)", most)}
 }
 
-// checkRate ends a transport whose peer sends more than it may. A close frame is free, and so is a pong that answers a
+// awaitTurn waits until the peer may send another message. What it sends meanwhile waits in the network.
+func (l *link) awaitTurn(r rate) error {
+	for !l.received.take(r, time.Now()) {
+		l.uncork()
+		l.worker.PassOn()
+		turn := time.NewTimer(l.received.wait(r))
+		select {
+		case <-turn.C:
+		case <-l.interrupted.C():
+		case <-l.session.done.C():
+		}
+		turn.Stop()
+		if cause := l.cause.Load(); cause != nil {
+			return *cause
+		}
+		if l.session.ended() {
+			return nil // what has come is read to the end
+		}
+	}
+	return nil
+}
+
+// checkRate ends a transport whose peer sends more than it may, or lets it wait if it speaks wspulse.v1. A close frame is free, and so is a pong that answers a
 // ping.
 func (l *link) checkRate(opcode wire.Opcode) error {
 	if l.received == nil || opcode == wire.OpClose {
@@ -94,6 +117,9 @@ func (l *link) checkRate(opcode wire.Opcode) error {
 		return nil
 	}
 	r := l.hub.cfg.messageRate
+	if l.v1 {
+		return l.awaitTurn(r)
+	}
 	if l.received.take(r, time.Now()) {
 		return nil
 	}

@@ -36,6 +36,13 @@ type link struct {
 	reads    atomic.Uint32         // grows with each read that brings something; odd while one waits
 	cause    atomic.Pointer[error] // why reading is to end; nil: it is not
 	readDone latch                 // closed when reading has ended
+	replaced atomic.Bool           // another link has taken over its session, which it touches no more
+
+	// Of wspulse.v1. The outbox's lock guards the first two: messages sent by then, if the link has been replaced.
+	sentBefore, begunBefore uint64
+	v1                      bool // the peer speaks it; set before the pumps start, then read-only
+
+	interrupted latch // closed when cause is set
 
 	// Owned by the goroutine that reads; the last is read-only once readDone is closed.
 	reader    *wire.Reader  // nil while the link is parked
@@ -70,8 +77,8 @@ func newLink(h *hub, conn net.Conn) *link {
 }
 
 // upgraded says how the connection has been upgraded, and what has been read from it already.
-func (l *link) upgraded(early []byte, deflate bool) {
-	l.deflate = deflate
+func (l *link) upgraded(early []byte, deflate, v1 bool) {
+	l.deflate, l.v1 = deflate, v1
 	l.takeReader(early)
 }
 
@@ -101,6 +108,9 @@ func (l *link) report(v verdict) {
 	case v.fault == answeredNone && !l.session.ended():
 		l.hub.cfg.metrics.PongTimeout(l.session.RoomID(), l.session.id)
 	case v.fault == brokeRules:
+		if v.ends == endCounts {
+			l.hub.cfg.lossless.CountMismatch(l.session.RoomID(), l.session.id)
+		}
 		l.hub.limited.Warn("wspulse: peer broke the protocol", l.session.field(),
 			zap.Stringer("remoteAddr", l.socket.RemoteAddr()), zap.Error(v.err))
 	}
@@ -136,6 +146,7 @@ func (l *link) woken(err error) error {
 // interrupt ends reading with that error, unless another one has ended it before. Any goroutine.
 func (l *link) interrupt(err error) {
 	if l.cause.CompareAndSwap(nil, &err) {
+		l.interrupted.close()
 		_ = l.socket.SetReadDeadline(longAgo)
 	}
 }

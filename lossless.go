@@ -2,26 +2,49 @@ package wspulse
 
 import (
 	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/wire"
 )
 
 // What wspulse.v1 adds to an outbox: messages are numbered, kept until the peer acknowledges them, and sent again on the
-// next transport; those that had to be dropped are told of. docs/protocol.md says what goes over the wire.
+// next transport; those that had to be dropped are told of; and the peer's are acknowledged. docs/protocol.md says what
+// goes over the wire.
+
+const (
+	inflight  = 256         // messages that a peer may have sent and not been acknowledged
+	ackPeriod = time.Second // after which what has been processed is acknowledged,
+	ackFrames = 64          // or after so many messages,
+	ackBytes  = 32 << 10    // or so many bytes
+)
 
 // A ledger is what a session that speaks wspulse.v1 has counted: the messages of both directions, from 1 for as long as
 // it lives. It belongs to the outbox, whose lock guards it.
 type ledger struct {
-	most   ackWindow   // set at construction, then read-only, as is
-	opcode wire.Opcode // of control messages: the one that the codec does not use
+	// Set at construction, then read-only.
+	session *session
+	opcode  wire.Opcode // of control messages: the one that the codec does not use
+	most    ackWindow   // of what is kept for the peer to acknowledge
+	keeps   bool        // what has been sent; false: there is no resume window, and nobody acknowledges anything
 
-	acknowledged uint64 // messages that the peer has
-	sent         uint64 // the same, and those that it has been sent since its transport began
-	lost         int    // dropped behind what is numbered; the peer has not been told
+	acknowledged uint64        // messages that the peer has
+	sent         uint64        // the same, and those that it has been sent since its transport began
+	begun        uint64        // sent, before the messages that are being written
+	highest      uint64        // messages that have been written whole, once
+	lost         int           // dropped behind what is numbered; the peer has not been told
+	progress     time.Duration // since the hub was made: the last acknowledgement, or when there was something to acknowledge
 
-	accepted  uint64 // messages of the peer that stand in the inbox, or have
-	processed uint64 // those that OnMessage is through with
+	accepted  uint64         // messages of the peer that stand in the inbox, or have
+	processed *atomic.Uint64 // those that OnMessage is through with; its tombstone has it too
+	told      uint64         // processed, as the peer knows it
+	toldBytes int            // of those that it does not know of
+	timer     *time.Timer    // sees to it that the peer is told; nil: it has never been needed
+	armed     bool           // it runs
+
+	confirmed bool // by this transport: the peer has got its token
 
 	// Control messages to be sent.
 	hello           *control.Welcome // before anything else
@@ -31,17 +54,34 @@ type ledger struct {
 // An ackWindow is how much may be sent and not acknowledged. A message that begins within it is sent.
 type ackWindow struct{ frames, bytes int }
 
+// A protocolError is what a peer has done that wspulse.v1 does not allow. It ends the transport with 4400.
+type protocolError struct {
+	reason string
+	counts bool // the two ends have counted differently: the session can't go on
+}
+
+func (e *protocolError) Error() string { return "wspulse: " + e.reason }
+
 var (
-	errAckBackwards = errors.New("wspulse: peer acknowledges less than before")
-	errAckUnsent    = errors.New("wspulse: peer acknowledges what it has not been sent")
+	errAckBackwards = &protocolError{reason: "peer acknowledges less than before"}
+	errAckUnsent    = &protocolError{reason: "peer acknowledges what it has not been sent"}
+	errNoHello      = &protocolError{reason: "control message before hello"}
+	errBye          = errors.New("wspulse: the peer has said bye") // is never seen outside
 )
+
+func newLedger(s *session, opcode wire.Opcode) *ledger {
+	return &ledger{session: s, opcode: opcode, most: s.hub.cfg.ackWindow, keeps: s.hub.cfg.resumeWindow > 0,
+		processed: &atomic.Uint64{}}
+}
 
 func (v *ledger) due() bool { return v.hello != nil || v.ping || v.pong || v.ack }
 
 // addDue adds the control messages that are due to a batch, before all messages.
 func (v *ledger) addDue(b *wire.Batch) {
 	if v.hello != nil {
-		v.hello.Recv = v.accepted
+		if v.hello.Resumed {
+			v.hello.Recv = v.accepted
+		}
 		b.AddControl(v.frame(control.Message{Type: control.Hello, Hello: *v.hello}))
 	}
 	if v.ping {
@@ -51,7 +91,8 @@ func (v *ledger) addDue(b *wire.Batch) {
 		b.AddControl(v.frame(control.Message{Type: control.Pong}))
 	}
 	if v.ack {
-		b.AddControl(v.frame(control.Message{Type: control.Ack, N: v.processed}))
+		b.AddControl(v.frame(control.Message{Type: control.Ack, N: v.processed.Load()}))
+		v.told, v.toldBytes = v.processed.Load(), 0
 	}
 	v.hello, v.ping, v.pong, v.ack = nil, false, false, false
 }
@@ -62,46 +103,179 @@ func (v *ledger) frame(m control.Message) *wire.Frame {
 	return wire.New(v.opcode, m.Append(nil))
 }
 
-// attachAgain has a new transport begin with a hello, and then with what is numbered.
-func (o *outbox) attachAgain(l *link, hello *control.Welcome) *link {
+// wrote counts messages that have been written whole, and says how many of them had been before.
+func (v *ledger) wrote(messages []*wire.Frame) (again int) {
+	for _, f := range messages {
+		if v.begun += uint64(f.Messages()); v.begun > v.highest {
+			v.highest = v.begun
+		} else {
+			again++
+		}
+	}
+	return again
+}
+
+// neverWritten returns how many of these messages, all that are numbered, have not been written whole.
+func (v *ledger) neverWritten(numbered []*wire.Frame) (n int) {
+	at := v.acknowledged
+	for _, f := range numbered {
+		if at += uint64(f.Messages()); at > v.highest && f.Gap == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// rewind begins with a new transport, whose peer may not know yet what has been acknowledged.
+func (v *ledger) rewind(hello *control.Welcome) {
+	v.sent, v.begun, v.progress = v.acknowledged, v.acknowledged, v.now()
+	v.hello, v.ping, v.pong, v.ack, v.confirmed = hello, false, false, v.keeps && v.processed.Load() > 0, false
+}
+
+func (v *ledger) now() time.Duration { return time.Since(v.session.hub.start) }
+
+// hear takes a control message of the peer of l. The write pump of the link that it returns is to be started. age is how
+// long the oldest message that it acknowledges had waited for that; 0: it acknowledges none. The error is a
+// *protocolError, or errBye.
+func (o *outbox) hear(l *link, m control.Message) (woken *link, age time.Duration, err error) {
 	o.mu.Lock()
 	defer o.unlock()
 	v := o.ledger
-	if o.window != nil {
-		o.window.Rewind()
+	switch {
+	case o.link != l: // it came by a transport before
+		return nil, 0, nil
+	case v.hello != nil:
+		return nil, 0, errNoHello
+	case m.At != v.accepted:
+		return nil, 0, &protocolError{fmt.Sprintf("peer counts %d messages, %d have come", m.At, v.accepted), true}
 	}
-	v.sent, v.hello, v.ping, v.pong, v.ack = v.acknowledged, hello, false, false, false
-	o.link, o.pumping, o.corked, o.readOver, o.taken, o.flying = l, false, false, false, 0, false
+	v.confirmed = true
+	switch m.Type {
+	case control.Ack:
+		age, err = o.acknowledge(m.N)
+	case control.Ping:
+		v.pong = true
+	case control.Bye:
+		err = errBye
+	case control.Hello, control.Gap, control.Pong: // are refused before
+	}
+	if err != nil || !v.due() && !o.ready() {
+		return nil, age, err
+	}
+	return o.wake(), age, nil
+}
+
+// accept counts a message that has come to l. It returns false where another transport has taken over: the message comes
+// again by that.
+func (o *outbox) accept(l *link) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.link != l {
+		return false
+	}
+	o.ledger.accepted++
+	o.ledger.confirmed = true
+	return true
+}
+
+// process counts a message that OnMessage is through with.
+func (o *outbox) process(size int) *link {
+	o.mu.Lock()
+	defer o.unlock()
+	v := o.ledger
+	processed := v.processed.Add(1)
+	v.toldBytes += size
+	switch {
+	case !v.keeps || o.closed:
+		return nil
+	case processed >= v.told+ackFrames, v.toldBytes >= ackBytes:
+		v.ack = true
+		return o.wake()
+	case v.armed:
+	case v.timer == nil:
+		v.timer, v.armed = time.AfterFunc(ackPeriod, v.session.ackInTime), true
+	default:
+		v.armed = true
+		v.timer.Reset(ackPeriod)
+	}
+	return nil
+}
+
+// ackInTime acknowledges what has been processed, if there is news.
+func (s *session) ackInTime() { s.outbox.ackInTime().start() }
+
+func (o *outbox) ackInTime() *link {
+	o.mu.Lock()
+	defer o.unlock()
+	v := o.ledger
+	if v.armed = false; o.closed || v.processed.Load() <= v.told {
+		return nil
+	}
+	v.ack = true
 	return o.wake()
 }
 
-// claim says whether a peer that comes back may have got so many messages. They are acknowledged then.
-func (o *outbox) claim(recv uint64) bool {
+// claim says whether a peer that comes back may have got so many messages. They are acknowledged then; it says how many
+// of them were not before.
+func (o *outbox) claim(recv uint64) (news uint64, ok bool) {
 	o.mu.Lock()
 	defer o.unlock()
-	return recv >= o.ledger.acknowledged && o.acknowledged(recv)
+	v := o.ledger
+	if recv < v.acknowledged {
+		return 0, false
+	}
+	news = recv - v.acknowledged
+	return news, o.acknowledged(recv)
 }
 
-// acknowledge removes what the peer of l has got: so many messages in all. The write pump of the link that it returns is
-// to be started. Errors: errAckBackwards, errAckUnsent.
-func (o *outbox) acknowledge(l *link, messages uint64) (*link, error) {
+// isConfirmed says whether the peer has got the token of its latest transport.
+func (o *outbox) isConfirmed() bool {
 	o.mu.Lock()
-	defer o.unlock()
-	switch v := o.ledger; {
-	case o.link != l: // it came by a transport before
-		return nil, nil
-	case messages < v.acknowledged:
-		return nil, errAckBackwards
-	case messages > v.sent, !o.acknowledged(messages):
-		return nil, errAckUnsent
+	defer o.mu.Unlock()
+	return o.ledger.confirmed
+}
+
+// unacknowledgedFor returns for how long something has been sent and nothing acknowledged.
+func (o *outbox) unacknowledgedFor(now time.Duration) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if items, _ := o.window.Numbered(); items == 0 || !o.ledger.keeps {
+		return 0
 	}
-	if !o.ready() {
-		return nil, nil
+	return now - o.ledger.progress
+}
+
+// sayBye returns the frames that end l: bye, and what follows it.
+func (o *outbox) sayBye(l *link, m control.Message, closeFrame *wire.Frame) *wire.Frame {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	v := o.ledger
+	m.Type, m.At = control.Bye, v.sent
+	if o.link != l && l.replaced.Load() {
+		m.At = l.sentBefore
 	}
-	return o.wake(), nil
+	return wire.Join(wire.New(v.opcode, m.Append(nil)), closeFrame)
 }
 
 // What follows runs with mu held.
+
+// acknowledge removes what the peer has got: so many messages in all. It returns how long the oldest of them had waited.
+func (o *outbox) acknowledge(messages uint64) (age time.Duration, err error) {
+	v := o.ledger
+	switch {
+	case messages > v.sent:
+		return 0, errAckUnsent
+	case !v.keeps, messages == v.acknowledged:
+		return 0, nil
+	case messages < v.acknowledged:
+		return 0, errAckBackwards
+	case !o.acknowledged(messages):
+		return 0, errAckUnsent
+	}
+	now := v.now()
+	age, v.progress = now-v.progress, now
+	return max(1, age), nil
+}
 
 // acknowledged removes what so many messages in all are, unless they end where no message does, or behind the last that
 // is numbered.
@@ -127,6 +301,9 @@ func (o *outbox) sendable() []*wire.Frame {
 
 // mayNumber returns how many more messages may be numbered before the peer acknowledges some.
 func (o *outbox) mayNumber() int {
+	if !o.ledger.keeps || o.closed { // the end of a session waits for nobody
+		return maxSendBufferSize
+	}
 	frames, bytes := o.window.Numbered()
 	if most := o.ledger.most; bytes < most.bytes {
 		return max(0, most.frames-frames)

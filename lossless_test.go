@@ -62,7 +62,10 @@ func TestOutbox_Numbered(t *testing.T) {
 		if random.IntN(2) == 0 {
 			h.bound.bytes = 15 + random.IntN(20)
 		}
-		o := &outbox{bound: &h.bound, ledger: &ledger{most: ackWindow{1 + random.IntN(8), 1 << 20}, opcode: wire.OpBinary}}
+		s := newSession(h, "alice", "")
+		o := &s.outbox
+		o.ledger = newLedger(s, wire.OpBinary)
+		o.ledger.most, o.ledger.keeps = ackWindow{1 + random.IntN(8), 1 << 20}, true
 		var (
 			peer     numberedPeer
 			offered  int
@@ -83,12 +86,12 @@ func TestOutbox_Numbered(t *testing.T) {
 			t.Fatalf("seed %d: %v\n%q", seed, err, steps[max(0, len(steps)-30):])
 		}
 		reconnect := func() {
-			if !o.claim(peer.received) {
+			if _, ok := o.claim(peer.received); !ok {
 				fail(fmt.Errorf("the claim of %d is refused; %+v", peer.received, o.ledger))
 			}
 			link = newTestLink(h)
 			network, stream = nil, nil
-			o.attachAgain(link, &control.Welcome{})
+			o.attach(link, &control.Welcome{})
 			note("reconnect at %d", peer.received)
 		}
 		deliver := func(n int) {
@@ -98,8 +101,8 @@ func TestOutbox_Numbered(t *testing.T) {
 			}
 			network = network[n:]
 		}
-		write := func(whole, goesOn bool) (over bool) {
-			if task := o.take(batch); task == taskNothing {
+		write := func(whole, goesOn, takenOver bool) (over bool) {
+			if task := o.take(link, batch); task == taskNothing {
 				return true
 			}
 			for p := batch.Next(); len(p) > 0; p = batch.Next() {
@@ -112,16 +115,24 @@ func TestOutbox_Numbered(t *testing.T) {
 					break
 				}
 			}
-			messages, rest, message := len(batch.Sent()), []byte(nil), (*wire.Frame)(nil)
+			messages, rest, message := batch.Sent(), []byte(nil), (*wire.Frame)(nil)
 			if goesOn && batch.Begun() > 0 {
 				rest, message = batch.Rest()
 			}
-			o.written(messages, message != nil)
-			batch.Reset()
-			if network = append(network, rest...); message != nil {
-				o.written(1, false)
+			writer := link
+			if takenOver {
+				deliver(random.IntN(len(network) + 1))
+				reconnect()
 			}
-			note("wrote %d messages, and %d bytes", messages, len(rest))
+			note("wrote %d messages, and %d bytes", len(messages), len(rest))
+			o.written(writer, messages, message != nil)
+			batch.Reset()
+			if writer != link {
+				return false
+			}
+			if network = append(network, rest...); message != nil {
+				o.written(writer, []*wire.Frame{message}, false)
+			}
 			if n, _ := o.window.Numbered(); n > o.ledger.most.frames+1 { // with a gap
 				fail(fmt.Errorf("%d are numbered", n))
 			}
@@ -149,16 +160,20 @@ func TestOutbox_Numbered(t *testing.T) {
 				dropped += lost
 				note("push %d, %d lost", len(frames), lost)
 			case 3, 4:
-				write(true, true)
+				write(true, true, false)
 			case 6:
-				write(false, true)
+				write(false, true, random.IntN(4) == 0)
 			case 5:
-				write(false, false) // and the transport is lost
+				write(false, false, false) // and the transport is lost
 				o.detach()
 				reconnect()
 			case 7:
 				n := o.ledger.acknowledged + uint64(random.IntN(int(peer.received-o.ledger.acknowledged)+1))
-				if l, err := o.acknowledge(link, n); l != nil && l != link || err != nil && n == peer.received {
+				if o.ledger.hello != nil {
+					break // the peer has not got it
+				}
+				l, _, err := o.hear(link, control.Message{Type: control.Ack, N: n})
+				if l != nil && l != link || err != nil && n == peer.received {
 					fail(fmt.Errorf("of %d: %v", n, err))
 				}
 				note("acknowledge %d", n)
@@ -167,13 +182,15 @@ func TestOutbox_Numbered(t *testing.T) {
 			}
 		}
 		for range 1000 {
-			over := write(true, true)
+			over := write(true, true, false)
 			deliver(len(network))
 			if over && o.waiting() == 0 {
 				break
 			}
-			if _, err := o.acknowledge(link, peer.received); err != nil {
-				fail(err)
+			if o.ledger.hello == nil {
+				if _, _, err := o.hear(link, control.Message{Type: control.Ack, N: peer.received}); err != nil {
+					fail(err)
+				}
 			}
 		}
 		want := slices.DeleteFunc(slices.Clone(accepted), func(n int) bool { return !slices.Contains(peer.got, n) })

@@ -12,6 +12,8 @@ const (
 	DisconnectGraceExpired DisconnectReason = "grace_expired" // the resume window passed
 	DisconnectServerClose  DisconnectReason = "server_close"  // Server.Close
 	DisconnectDuplicate    DisconnectReason = "duplicate"     // the same connectionID connected again
+	DisconnectMemory       DisconnectReason = "memory"        // suspended, with much to be acknowledged: WithMemoryBudget
+	DisconnectCount        DisconnectReason = "count"         // the peer, by wspulse.v1, has counted other messages
 )
 
 // MetricsCollector receives what a [Server] measures. Each hook says which goroutine calls it: "hub" is the one

@@ -42,14 +42,22 @@ type serverConfig struct {
 	readBufferSize  int
 	writeBufferSize int
 
-	codec       Codec
-	json        bool           // codec is JSONCodec: see setCodec
-	deflater    *wire.Deflater // nil: no compression
-	logger      *zap.Logger    // writes to logs
-	logs        *logQueue
-	metrics     MetricsCollector
-	limits      LimitCollector           // metrics, if it is one
-	checkOrigin func(*http.Request) bool // nil: every origin is accepted
+	codec         Codec
+	controlOpcode wire.Opcode    // of wspulse.v1: the one that codec does not use
+	json          bool           // codec is JSONCodec: see setCodec
+	deflater      *wire.Deflater // nil: no compression
+	logger        *zap.Logger    // writes to logs
+	logs          *logQueue
+	metrics       MetricsCollector
+	limits        LimitCollector           // metrics, if it is one
+	lossless      LosslessCollector        // the same, or one that does nothing
+	checkOrigin   func(*http.Request) bool // nil: every origin is accepted
+
+	// Of wspulse.v1, but for duplicates.
+	ackWindow     ackWindow
+	ackTimeout    time.Duration
+	duplicates    DuplicatePolicy
+	refusalStatus bool
 
 	// Limits; 0 is none.
 	maxConnections   int
@@ -74,6 +82,9 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		readBufferSize:  1024,
 		writeBufferSize: 1024,
 		metrics:         NoopCollector{},
+		lossless:        NoopCollector{},
+		ackWindow:       ackWindow{1024, 1 << 20},
+		ackTimeout:      2 * time.Minute,
 		messageTimeout:  5 * time.Minute,
 		malformedLimit:  1000,
 	}
@@ -269,6 +280,10 @@ func WithMetrics(m MetricsCollector) ServerOption {
 	return func(c *serverConfig) {
 		c.metrics = m
 		c.limits, _ = m.(LimitCollector)
+		c.lossless = NoopCollector{}
+		if lossless, ok := m.(LosslessCollector); ok {
+			c.lossless = lossless
+		}
 	}
 }
 

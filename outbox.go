@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/window"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -70,10 +71,11 @@ func (o *outbox) unlock() {
 type task int
 
 const (
-	taskNothing task = iota // the pump ends; it is started anew when there is something
-	taskWrite               // the batch
-	taskFinish              // the session has ended
-	taskHangUp              // reading has ended
+	taskNothing  task = iota // the pump ends; it is started anew when there is something
+	taskWrite                // the batch
+	taskFinish               // the session has ended
+	taskHangUp               // reading has ended
+	taskReplaced             // another link writes
 )
 
 // offer queues a frame if there is room for it. The pump of the link that it returns is to be started. Errors:
@@ -111,9 +113,9 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes boo
 	for _, f := range frames {
 		switch {
 		case o.room() < 1:
-			lost += o.replace(f)
+			lost += o.displace(f)
 		case o.tooManyBytes(f):
-			lost += o.replace(f)
+			lost += o.displace(f)
 			tooManyBytes = true
 		default:
 			o.add(f)
@@ -125,9 +127,9 @@ func (o *outbox) push(frames []*wire.Frame) (l *link, lost int, tooManyBytes boo
 	return o.wake(), lost, tooManyBytes
 }
 
-// replace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all
+// displace queues f in the place of the oldest frames, and says how many were lost: f itself if it is larger than all
 // the room there is. It drops no more than f takes up: what a failed write has left may be over the bound, and stays.
-func (o *outbox) replace(f *wire.Frame) (lost int) {
+func (o *outbox) displace(f *wire.Frame) (lost int) {
 	switch {
 	case o.bound.bytes == 0:
 		o.drop()
@@ -164,6 +166,9 @@ func (o *outbox) signal(l *link, f *wire.Frame) *link {
 	defer o.unlock()
 	if o.closed || o.link != l {
 		return nil
+	}
+	if f == pingFrame && o.ledger != nil {
+		o.ledger.ping = true // a page sees no other
 	}
 	if o.control == nil {
 		o.control = controls.Get().(*queue[wire.Frame])
@@ -203,15 +208,41 @@ func (o *outbox) more() bool {
 	return o.stays()
 }
 
-// attach says which link writes from now on.
-func (o *outbox) attach(l *link) *link {
+// attach says which link writes from now on. With a ledger its transport begins with that hello, and with what has been
+// sent and not acknowledged; hello is nil without one. before is a link that wrote before
+// and whose pump is to be started, to see it off.
+func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 	o.mu.Lock()
 	defer o.unlock()
-	o.link, o.pumping, o.corked, o.readOver = l, false, false, false
-	if o.waiting() > 0 {
-		return o.wake()
+	if before = o.link; before != nil {
+		o.supersede(before)
+		if o.pumping && !o.corked { // it sees to that itself
+			before = nil
+		}
 	}
-	return nil
+	if o.window != nil {
+		o.window.Rewind()
+	}
+	switch v := o.ledger; {
+	case v != nil:
+		v.rewind(hello)
+	case o.window != nil:
+		o.window.TakeBack()
+	}
+	o.link, o.control, o.taken, o.flying = l, nil, 0, false
+	o.pumping, o.corked, o.readOver = false, false, false
+	if o.ledger != nil || o.waiting() > 0 {
+		return o.wake(), before
+	}
+	return nil, before
+}
+
+// supersede lets a link touch nothing any more. It runs with mu held.
+func (o *outbox) supersede(l *link) {
+	l.replaced.Store(true)
+	if v := o.ledger; v != nil {
+		l.sentBefore, l.begunBefore = v.sent, v.begun
+	}
 }
 
 // detach says that no link writes until the next one is attached.
@@ -240,11 +271,13 @@ func (o *outbox) readEnded(l *link) *link {
 	return o.wake()
 }
 
-// take fills the batch of the running write pump, and says what to do.
-func (o *outbox) take(b *wire.Batch) task {
+// take fills the batch of the write pump of l, which runs, and says what to do.
+func (o *outbox) take(l *link, b *wire.Batch) task {
 	o.mu.Lock()
 	defer o.unlock()
 	switch {
+	case l.replaced.Load():
+		return taskReplaced
 	case o.closed:
 		return taskFinish
 	case o.readOver:
@@ -266,45 +299,65 @@ func (o *outbox) take(b *wire.Batch) task {
 	return taskWrite
 }
 
-// flush fills the batch with frames only, for a session that has ended.
+// flush fills the batch without pings and pongs, for a session that has ended.
 func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	o.mu.Lock()
 	defer o.unlock()
+	if o.ledger != nil {
+		o.ledger.addDue(b)
+	}
 	o.fill(b)
-	return len(b.Unsent()) > 0
+	return !b.Empty()
 }
 
-// written says how many of the messages that were taken have been written, and whether somebody waits for the peer to
-// take the rest of the next one. The others wait to be taken again. It returns how many wait.
-func (o *outbox) written(messages int, flying bool) (waiting int) {
+// written says which of the messages that l has taken have been written, and whether somebody waits for the peer to take
+// the rest of the next one. The others wait to be taken again. It returns those that have been written for the first
+// time, how many have been by another transport before, and how many wait.
+func (o *outbox) written(l *link, messages []*wire.Frame, flying bool) (fresh []*wire.Frame, again, waiting int) {
 	o.mu.Lock()
 	defer o.unlock()
-	unsent := o.taken - messages
+	if l.replaced.Load() {
+		l.wroteLate(messages)
+		return nil, 0, 0
+	}
+	unsent := o.taken - len(messages)
 	if o.flying, o.taken = flying, 0; flying {
 		o.taken = 1
 	}
+	v := o.ledger
+	if v != nil {
+		again = v.wrote(messages)
+	}
 	if o.window == nil {
-		return 0
+		return messages[again:], again, 0
 	}
 	unsent -= o.taken
 	o.window.Unsend(unsent)
-	if v := o.ledger; v != nil {
-		if unsent > 0 {
-			v.sent = v.acknowledged + o.window.Ahead()
-		}
-		return o.waiting()
+	switch {
+	case v == nil:
+		o.window.Acknowledge(len(messages))
+		o.window.TakeBack()
+	case !v.keeps:
+		o.window.Acknowledge(len(messages))
+		v.acknowledged = v.begun
 	}
-	o.window.Acknowledge(messages)
-	o.window.TakeBack()
+	if v != nil && unsent > 0 {
+		v.sent = v.acknowledged + o.window.Ahead()
+	}
 	o.tidy()
-	return o.waiting()
+	return messages[again:], again, o.waiting()
 }
 
-// clear empties the outbox of a session that has ended for good, and returns how many frames were in it.
+// clear empties the outbox of a session that has ended for good, and returns how many frames were in it that have never
+// been written whole.
 func (o *outbox) clear() (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
 	numbered, _ := o.window.Numbered()
+	if v := o.ledger; v != nil && numbered > 0 {
+		o.window.Rewind()
+		numbered = v.neverWritten(o.window.Next())
+	}
 	lost = numbered + o.waiting()
 	o.window, o.taken, o.flying, o.control, o.link = nil, 0, false, nil, nil
 	return lost
@@ -408,7 +461,10 @@ func (o *outbox) fill(b *wire.Batch) {
 	}
 	frames := o.sendable()
 	n := b.Fill(frames)
-	if v := o.ledger; v != nil {
+	if v := o.ledger; v != nil && n > 0 {
+		if items, _ := o.window.Numbered(); items == 0 {
+			v.progress = v.now()
+		}
 		for _, f := range frames[:n] {
 			v.sent += uint64(f.Messages())
 		}

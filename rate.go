@@ -32,6 +32,11 @@ func (m *meter) credit(r rate, now time.Time, d time.Duration) {
 	m.spare += min(m.refill(r, now), d.Seconds()*r.perSecond)
 }
 
+// wait returns how long it takes until there is a token, where none is left.
+func (m *meter) wait(r rate) time.Duration {
+	return time.Duration((m.used+1-r.burst)/r.perSecond*float64(time.Second)) + 1
+}
+
 // take says whether there is a token left.
 func (m *meter) take(r rate, now time.Time) bool {
 	if now.Sub(m.at) > spareTime {

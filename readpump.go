@@ -2,8 +2,10 @@ package wspulse
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/poll"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -21,7 +23,10 @@ func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads 
 	var err error
 	returned := false
 	defer l.afterCallback(&returned, &err)
-	if prev != nil || opening != nil {
+	switch {
+	case l.v1 && !prev.closed():
+		l.passReadingOn()
+	case prev != nil || opening != nil:
 		l.hub.watch.add(l)
 	}
 	prev.wait()
@@ -123,6 +128,9 @@ func (l *link) uncork() {
 func (l *link) takeReader(early []byte) {
 	l.reader = l.hub.readers.Get().(*wire.Reader)
 	l.reader.Reset(l, early, l.hub.cfg.maxMessageSize, l.deflate)
+	if l.v1 {
+		l.reader.AllowSmall(l.hub.cfg.controlOpcode)
+	}
 }
 
 // putReader takes back the reader of a link that has none any more.
@@ -149,7 +157,7 @@ func (l *link) park() bool {
 func (l *link) readNext() error {
 	opcode, data, err := l.reader.Next()
 	if err != nil {
-		return err
+		return l.refused(err)
 	}
 	if !l.reader.Gathering() {
 		l.messageBy = 0
@@ -166,8 +174,40 @@ func (l *link) readNext() error {
 	case wire.OpClose:
 		return closeError(data)
 	default: // a message
+		if l.v1 && opcode == l.hub.cfg.controlOpcode {
+			return l.control(data)
+		}
 		return l.receive(data)
 	}
+}
+
+// refused counts a message of wspulse.v1 that the reader has refused: it would come again for ever.
+func (l *link) refused(err error) error {
+	if !l.v1 || !errors.Is(err, wire.ErrTooLarge) && !errors.Is(err, wire.ErrNotUTF8) {
+		return err
+	}
+	if l.reader.Refused() == l.hub.cfg.controlOpcode {
+		return &protocolError{reason: fmt.Sprintf("control message of more than %d bytes, or no UTF-8", control.MaxSize)}
+	}
+	if l.session.outbox.accept(l) {
+		l.processed(0)
+	}
+	return err
+}
+
+// control takes a control message of wspulse.v1. Read pump.
+func (l *link) control(data []byte) error {
+	m, err := control.Parse(data, control.Ack, control.Ping, control.Bye)
+	if err != nil {
+		return &protocolError{reason: err.Error()}
+	}
+	woken, age, err := l.session.outbox.hear(l, m)
+	woken.start()
+	if age > 0 {
+		l.hub.cfg.lossless.AcknowledgementAge(l.session.RoomID(), l.session.id, age)
+		l.hub.overBudget()
+	}
+	return err
 }
 
 // Read reads from the socket for the reader. It notes that something has come, and ends when a message takes too long

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -26,6 +28,56 @@ type refusal struct {
 	kind, detail string // the cause, by which lines are limited
 	text         string // no longer than a line should be, whatever the request holds
 }
+
+// maxInBand is how many refused requests may be told why over a WebSocket at a time.
+const maxInBand = 64
+
+// refuseInBand tells a client why it is refused over a WebSocket, if it speaks wspulse.v1: a page can't read a status.
+// It returns false where the client is to get the status.
+func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal) bool {
+	code, m := f.inBand()
+	if code == 0 || s.cfg.refusalStatus || overtureOf(r) == nil || checkWriter(w) != nil || r.Context().Err() != nil {
+		return false
+	}
+	defer s.inBand.Add(-1)
+	if s.inBand.Add(1) > maxInBand {
+		return false
+	}
+	s.record(r, f)
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return false
+	}
+	socket := wire.NewSocket(conn)
+	if _, err := socket.Accept(buffered.Reader, r, wire.Chosen{Protocol: control.Protocol}, s.cfg.writeWait); err == nil {
+		socket.CloseAfter(s.cfg.lastFrame(m, wire.Close(code, f.answer)), time.Now().Add(closeGrace))
+	}
+	return true
+}
+
+// inBand returns the close code of a refusal, and the bye before it; 0: it has none, since its request is no opening
+// handshake, or nobody is there to read it.
+func (f *refusal) inBand() (code int, m control.Message) {
+	switch {
+	case f.limit != "":
+		code = codeTooMany
+		m = control.Message{Reason: string(f.limit), Reconnect: true, After: retryBetween}
+	case f.status == http.StatusUnauthorized:
+		code, m = codeUnauthorized, back("unauthorized")
+	case f.status == http.StatusForbidden:
+		code, m = codeForbidden, bye("origin")
+	case f.status == http.StatusConflict:
+		code, m = codeConflict, bye("duplicate")
+	case f == refuseClosed:
+		code, m = codeUnavailable, endServerClosed.bye
+	case f.status == http.StatusInternalServerError:
+		code, m = codeUnavailable, back("internal")
+	}
+	return code, m
+}
+
+// retryBetween is what a client that a limit has refused is told to wait, in milliseconds.
+var retryBetween = [2]int{5000, 10_000}
 
 // retryAfter is what a client that a limit has refused is told to wait, in seconds.
 const retryAfter = "5"
@@ -100,6 +152,23 @@ func refuseEnded(cause error) *refusal {
 		f.level, f.text = zap.DebugLevel, answer+": its client has left"
 	}
 	return f
+}
+
+// refuseDuplicate is for whom WithDuplicatePolicy keeps out.
+func refuseDuplicate() *refusal {
+	const answer = "the connectionID is connected already"
+	return &refusal{status: http.StatusConflict, answer: answer, level: zap.DebugLevel, kind: "duplicate", text: answer}
+}
+
+// checkDuplicate refuses a request whose ID is connected, if that counts more. A claim is weighed later.
+func (s *server) checkDuplicate(connectionID string, o *overture) *refusal {
+	if s.cfg.duplicates != Reject || connectionID == "" || o != nil && o.claim != nil {
+		return nil
+	}
+	if s.hub.isConnected(connectionID) {
+		return refuseDuplicate()
+	}
+	return nil
 }
 
 // refuseLimit is for whom a limit keeps out.

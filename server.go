@@ -56,6 +56,7 @@ type server struct {
 	cfg      *serverConfig
 	hub      *hub
 	arrivals atomic.Uint64 // requests that have come
+	inBand   atomic.Int64  // refused ones that are being told why over a WebSocket
 }
 
 // NewServer starts a server. It panics when connect is nil. Close it to end its goroutines.

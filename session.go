@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -37,6 +38,8 @@ type session struct {
 	dropErr error               // while suspended: why the transport died
 	turn    *latch              // closed when the last callback that was queued has returned; nil: it has
 	next    *candidate          // to take the place of the link
+
+	credential *credential // of a peer that speaks wspulse.v1; nil: it does not
 
 	// Set by the hub before it closes the outbox and done, then read-only.
 	ending  *ending
@@ -107,8 +110,15 @@ func (s *session) offer(f *wire.Frame) error {
 	return err
 }
 
-// attach lets l write from now on.
-func (s *session) attach(l *link) { s.outbox.attach(l).start() }
+// attach lets l write from now on. A link that wrote before sees itself off. hello is nil unless the peer speaks
+// wspulse.v1.
+func (s *session) attach(l *link, hello *control.Welcome) {
+	woken, before := s.outbox.attach(l, hello)
+	woken.start()
+	if before != nil {
+		go before.pump()
+	}
+}
 
 // endOutbox lets nothing in any more. The write pump, if there is one, sees to the end.
 func (s *session) endOutbox() { s.outbox.close().start() }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -20,7 +21,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	if f := s.serve(w, r, arrival); f != nil {
+	if f := s.serve(w, r, arrival); f != nil && !s.refuseInBand(w, r, f) {
 		s.refuse(w, r, f)
 	}
 }
@@ -37,7 +38,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 	if f != nil {
 		return f
 	}
-	held, full := s.hub.beginUpgrade(from.connectionID, from.key)
+	opens := overtureOf(r)
+	if f := s.checkDuplicate(from.connectionID, opens); f != nil {
+		return f
+	}
+	held, full := s.hub.beginUpgrade(opens.assumedID(from.connectionID), from.key)
 	switch full {
 	case "":
 	case limitClosed:
@@ -47,10 +52,10 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 	}
 	var l *link
 	defer func() { s.hub.endUpgrade(held, l) }() // also when a middleware panics
-	if l, f = s.upgrade(w, r); f != nil || l == nil {
+	if l, f = s.upgrade(w, r, opens != nil); f != nil || l == nil {
 		return f
 	}
-	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival}); f != nil {
+	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival, opens}); f != nil {
 		s.record(r, f)
 		l.socket.Abort()
 		l = nil
@@ -147,7 +152,7 @@ func (s *server) over(r *http.Request, socket *wire.Socket) *refusal {
 }
 
 // upgrade makes a WebSocket of a request. It returns neither that nor a refusal when nobody is there to read an answer.
-func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusal) {
+func (s *server) upgrade(w http.ResponseWriter, r *http.Request, v1 bool) (*link, *refusal) {
 	wait := s.cfg.writeWait
 	if by, ok := r.Context().Deadline(); ok {
 		wait = min(wait, time.Until(by))
@@ -162,23 +167,26 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request) (*link, *refusa
 		l.socket.Abort()
 		return nil, nil
 	}
-	deflate := ""
-	if s.cfg.deflater != nil {
-		deflate = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
+	var chosen wire.Chosen
+	if v1 {
+		chosen.Protocol = control.Protocol
 	}
-	early, err := l.socket.Accept(buffered.Reader, r, deflate, wait)
+	if s.cfg.deflater != nil {
+		chosen.Extensions = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
+	}
+	early, err := l.socket.Accept(buffered.Reader, r, chosen, wait)
 	if err != nil {
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
 		return nil, nil
 	}
-	l.upgraded(early, deflate != "")
+	l.upgraded(early, chosen.Extensions != "", v1)
 	return l, nil
 }
 
 // register hands a link to the hub, unless its request ends before that takes it. Where the hub is ending it says so to
 // the peer.
 func (s *server) register(r *http.Request, g registration) *refusal {
-	if g.connectionID == "" {
+	if g.connectionID == "" && (g.overture == nil || g.overture.claim == nil) { // or the claim may say who it is
 		g.connectionID = uuid.NewString()
 	}
 	if f := s.over(r, nil); f != nil {
@@ -189,7 +197,11 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	case <-r.Context().Done():
 		return s.over(r, nil)
 	case <-s.hub.quit:
-		g.link.socket.CloseAfter(endServerClosed.closeFrame, time.Now().Add(closeGrace))
+		last := endServerClosed.closeFrame
+		if g.overture != nil {
+			last = s.cfg.lastFrame(endServerClosed.bye, last)
+		}
+		g.link.socket.CloseAfter(last, time.Now().Add(closeGrace))
 	}
 	return nil
 }

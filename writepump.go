@@ -6,6 +6,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -27,7 +28,7 @@ func (l *link) quick() bool { return l.socket.Eager() && !l.deflate }
 // writeReady is the write pump by somebody who does not wait: it writes what goes out at once, and says whether there
 // is more. What has to be waited for, or to be seen off, it leaves to a goroutine.
 func (l *link) writeReady(batch *wire.Batch) (more bool) {
-	switch l.session.outbox.take(batch) {
+	switch l.session.outbox.take(l, batch) {
 	case taskNothing:
 	case taskWrite:
 		rest, message, err := l.writeNow(batch)
@@ -35,7 +36,7 @@ func (l *link) writeReady(batch *wire.Batch) (more bool) {
 			return l.session.outbox.more()
 		}
 		go l.writePump(rest, message, err)
-	case taskFinish, taskHangUp:
+	case taskFinish, taskHangUp, taskReplaced:
 		go l.pump()
 	}
 	return false
@@ -65,19 +66,15 @@ func (l *link) work(rest []byte, message *wire.Frame, err error) (over bool) {
 			return true
 		}
 		batch := l.newBatch()
-		switch task := l.session.outbox.take(batch); task {
+		switch task := l.session.outbox.take(l, batch); task {
 		case taskWrite:
 			rest, message, err = l.writeNow(batch)
 		case taskNothing:
 			l.hub.batches.Put(batch)
 			return false
-		case taskHangUp, taskFinish:
+		case taskHangUp, taskFinish, taskReplaced:
 			l.hub.batches.Put(batch)
-			if task == taskHangUp {
-				l.hangUp()
-			} else {
-				l.finish()
-			}
+			l.seeOff(task)
 			return true
 		}
 		l.hub.batches.Put(batch) // whoever waits for its peer has none
@@ -121,9 +118,12 @@ func (l *link) writeRest(rest []byte, message *wire.Frame) error {
 
 // wrote lets the outbox know which of the messages that were taken have been written whole, and tells of them.
 func (l *link) wrote(messages []*wire.Frame, flying bool) {
-	waiting := l.session.outbox.written(len(messages), flying)
+	fresh, again, waiting := l.session.outbox.written(l, messages, flying)
 	l.hub.overBudget()
-	l.sent(messages, waiting)
+	if again > 0 {
+		l.hub.cfg.lossless.MessagesReplayed(l.session.RoomID(), l.session.id, again)
+	}
+	l.sent(fresh, waiting)
 }
 
 // sent tells of messages that have been written whole, and how many wait behind them.
@@ -132,6 +132,8 @@ func (l *link) sent(messages []*wire.Frame, waiting int) {
 	for _, f := range messages {
 		if f.Gap == 0 {
 			metrics.MessageSent(s.RoomID(), s.id, f.Size)
+		} else {
+			l.hub.cfg.lossless.GapTold(s.RoomID(), s.id, f.Gap)
 		}
 	}
 	if len(messages) > 0 {
@@ -139,17 +141,31 @@ func (l *link) sent(messages []*wire.Frame, waiting int) {
 	}
 }
 
+// seeOff ends the link in the way that the task asks for.
+func (l *link) seeOff(task task) {
+	switch task {
+	case taskFinish:
+		l.finish()
+	case taskReplaced:
+		l.readDone.wait() // it has been interrupted
+		l.hangUp()
+	default:
+		l.hangUp()
+	}
+}
+
 // hangUp departs when reading has ended, and answers a peer that is there to read it. One that has closed by itself has
 // read what it wants; any other may still be sending.
 func (l *link) hangUp() {
-	l.depart(l.verdict.err)
+	l.depart(l.verdict.err, l.verdict.ends)
 	switch {
 	case l.verdict.closeFrame == nil:
 		l.socket.Abort()
 	case l.peerClosed():
 		l.socket.CloseAfter(l.verdict.closeFrame, time.Now().Add(l.closeWait()))
 	default:
-		l.socket.CloseAfter(l.verdict.closeFrame, time.Now().Add(l.hub.cfg.writeWait))
+		last := l.farewell(l.verdict.bye, l.verdict.closeFrame)
+		l.socket.CloseAfter(last, time.Now().Add(l.hub.cfg.writeWait))
 	}
 }
 
@@ -167,16 +183,38 @@ func (l *link) writeFailed(err error) {
 		return
 	}
 	l.socket.Abort()
-	l.depart(err)
+	l.depart(err, nil)
 }
 
 // depart hands the link to the hub, which has to know before the peer reads a close frame: it may be back at once.
-func (l *link) depart(err error) {
-	select {
-	case l.hub.departures <- departure{link: l, err: err}:
-	case <-l.session.done.C():
-		l.session.discard()
+func (l *link) depart(err error, ends *ending) {
+	if l.replaced.Load() { // its session has another one
+		return
 	}
+	select {
+	case l.hub.departures <- departure{link: l, err: err, ends: ends}:
+	case <-l.session.done.C():
+		if !l.replaced.Load() {
+			l.session.discard()
+		}
+	}
+}
+
+// farewell returns what the peer gets last: a bye before the close frame, if it speaks wspulse.v1.
+func (l *link) farewell(bye control.Message, closeFrame *wire.Frame) *wire.Frame {
+	if !l.v1 {
+		return closeFrame
+	}
+	return l.session.outbox.sayBye(l, bye, closeFrame)
+}
+
+// wroteLate counts messages that a link has written that had been replaced meanwhile: they are sent again. The outbox's
+// lock is held.
+func (l *link) wroteLate(messages []*wire.Frame) {
+	for _, f := range messages {
+		l.begunBefore += uint64(f.Messages())
+	}
+	l.sentBefore = l.begunBefore
 }
 
 // readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
@@ -223,20 +261,22 @@ func (l *link) finish() {
 }
 
 // flush writes what is queued, if the ending says so, and the close frame. It returns the messages that it has written
-// whole, and how many bytes it has written behind them.
+// whole for the first time, and how many bytes it has written behind them.
 func (l *link) flush() (flushed []*wire.Frame, behind int, err error) {
 	s, batch := l.session, l.hub.batches.Get(l.deflate, true)
 	defer l.hub.batches.Put(batch)
 	for err == nil && s.ending.flush && s.outbox.flush(batch) {
 		err = l.writeWhole(batch)
-		flushed, behind = append(flushed, batch.Sent()...), batch.Begun()
-		s.outbox.written(len(batch.Sent()), false)
+		behind = batch.Begun()
+		fresh, _, _ := s.outbox.written(l, batch.Sent(), false)
+		flushed = append(flushed, fresh...)
 		batch.Reset()
 	}
 	if err == nil {
-		batch.AddControl(s.ending.closeFrame)
+		last := l.farewell(s.ending.bye, s.ending.closeFrame)
+		batch.AddControl(last)
 		err = l.writeWhole(batch)
-		if behind = len(s.ending.closeFrame.Bytes); err != nil {
+		if behind = len(last.Bytes); err != nil {
 			behind = batch.Begun()
 		}
 	}

@@ -46,6 +46,9 @@ func (l *Line[T]) C() <-chan time.Time { return l.timer.C }
 // Len returns how many entries are in line.
 func (l *Line[T]) Len() int { return l.n }
 
+// First returns the entry that is due next, or nil.
+func (l *Line[T]) First() *T { return l.first }
+
 // Contains says whether an entry is in line.
 func (l *Line[T]) Contains(e *T) bool { return l.first == e || l.place(e).prev != nil }
 

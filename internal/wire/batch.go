@@ -146,6 +146,9 @@ func (b *Batch) Wrote(n int) {
 	}
 }
 
+// Empty says that nothing has been added.
+func (b *Batch) Empty() bool { return b.n == 0 }
+
 // Sent returns the messages that have been written, in the order in which they were added; control frames are none.
 // They are the batch's until it is emptied, and so are those of Unsent.
 func (b *Batch) Sent() []*Frame { return b.frames[b.control:max(b.at, b.control)] }

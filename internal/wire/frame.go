@@ -71,6 +71,15 @@ func Close(code int, reason string) *Frame {
 	return New(OpClose, payload)
 }
 
+// Join returns a frame that stands for several, which leave one after the other. It has no size.
+func Join(frames ...*Frame) *Frame {
+	joined := &Frame{}
+	for _, f := range frames {
+		joined.Bytes = append(joined.Bytes, f.Bytes...)
+	}
+	return joined
+}
+
 // Ping returns a ping without a payload.
 func Ping() *Frame { return New(OpPing, nil) }
 
@@ -90,7 +99,7 @@ func ParseClose(data []byte) (code int, reason string, err error) {
 		return 0, "", violation("invalid close code %d", code)
 	}
 	if !utf8.Valid(data) {
-		return 0, "", errNotUTF8
+		return 0, "", ErrNotUTF8
 	}
 	return code, string(data), nil
 }

@@ -72,6 +72,16 @@ func CheckUpgrade(r *http.Request) *Refusal {
 	return nil
 }
 
+// Elements returns the elements of a comma-separated list, which may be in several headers.
+func Elements(lists []string) (elements []string) {
+	for _, list := range lists {
+		for element := range strings.SplitSeq(list, ",") {
+			elements = append(elements, strings.Trim(element, " \t"))
+		}
+	}
+	return elements
+}
+
 // hasToken says whether a comma-separated list contains token, in lower or upper case.
 func hasToken(lists []string, token string) bool {
 	for _, list := range lists {
@@ -93,18 +103,24 @@ func validKey(key string) bool {
 	return err == nil && len(decoded) == keySize
 }
 
+// Chosen is what the server chooses of what the client offers. Empty is none of it.
+type Chosen struct {
+	Protocol   string // RFC 6455, section 1.9
+	Extensions string // the same, section 9
+}
+
 // Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http
-// gave away. extensions are those that have been negotiated. It returns what the client has sent behind its request.
-// Where it fails it closes the connection. It comes before all other writes, and clears the deadline that whoever gave
-// the connection away may have left.
-func (s *Socket) Accept(buffered *bufio.Reader, r *http.Request, extensions string, wait time.Duration) (
+// gave away. chosen is what has been negotiated. It returns what the client has sent behind its request. Where it fails
+// it closes the connection. It comes before all other writes, and clears the deadline that whoever gave the connection
+// away may have left.
+func (s *Socket) Accept(buffered *bufio.Reader, r *http.Request, chosen Chosen, wait time.Duration) (
 	early []byte, err error) {
 	if n := buffered.Buffered(); n > 0 {
 		early = make([]byte, n)
 		_, err = io.ReadFull(buffered, early)
 	}
 	if err == nil {
-		err = s.writeWithin(response(r.Header["Sec-Websocket-Key"][0], extensions), wait)
+		err = s.writeWithin(response(r.Header["Sec-Websocket-Key"][0], chosen), wait)
 	}
 	if err != nil {
 		s.Abort()
@@ -126,15 +142,17 @@ func (s *Socket) writeWithin(p []byte, wait time.Duration) error {
 }
 
 // response returns the response that opens a WebSocket (RFC 6455, section 4.2.2).
-func response(key, extensions string) []byte {
+func response(key string, chosen Chosen) []byte {
 	sum := sha1.Sum([]byte(key + acceptGUID))
 	p := make([]byte, 0, 256)
 	p = append(p, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Accept: "...)
 	p = base64.StdEncoding.AppendEncode(p, sum[:])
-	if extensions != "" {
-		p = append(p, "\r\nSec-WebSocket-Extensions: "...)
-		p = append(p, extensions...)
+	if chosen.Protocol != "" {
+		p = append(append(p, "\r\nSec-WebSocket-Protocol: "...), chosen.Protocol...)
+	}
+	if chosen.Extensions != "" {
+		p = append(append(p, "\r\nSec-WebSocket-Extensions: "...), chosen.Extensions...)
 	}
 	return append(p, "\r\n\r\n"...)
 }

@@ -108,7 +108,7 @@ func TestAccept(t *testing.T) {
 		buffered := bufio.NewReader(io.MultiReader(strings.NewReader("early"), server))
 		_, _ = buffered.Peek(1)
 		socket := wire.NewSocket(server)
-		early, err := socket.Accept(buffered, upgradeRequest(func(*http.Request) {}), "", time.Second)
+		early, err := socket.Accept(buffered, upgradeRequest(func(*http.Request) {}), wire.Chosen{}, time.Second)
 		if err != nil || string(early) != "early" {
 			t.Errorf("early %q: %v", early, err)
 		}
@@ -134,7 +134,7 @@ func TestAccept_LeavesNoDeadline(t *testing.T) {
 		defer client.Close()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		socket := wire.NewSocket(server)
-		_, err := socket.Accept(bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Second)
+		_, err := socket.Accept(bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), wire.Chosen{}, time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestAccept_ClearsADeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket := wire.NewSocket(server)
-	if _, err := socket.Accept(bufio.NewReader(client), upgradeRequest(func(*http.Request) {}), "", time.Second); err != nil {
+	if _, err := socket.Accept(bufio.NewReader(client), upgradeRequest(func(*http.Request) {}), wire.Chosen{}, time.Second); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(60 * time.Millisecond)
@@ -166,7 +166,7 @@ func TestAccept_GivesUp(t *testing.T) {
 	server, client := net.Pipe()
 	defer client.Close()
 	socket := wire.NewSocket(server)
-	_, err := socket.Accept(bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), "", time.Millisecond)
+	_, err := socket.Accept(bufio.NewReader(server), upgradeRequest(func(*http.Request) {}), wire.Chosen{}, time.Millisecond)
 	if err == nil {
 		t.Fatal("no error")
 	}

@@ -49,7 +49,8 @@ var (
 	// ErrTooLarge says that a message has more bytes than the reader's limit.
 	ErrTooLarge = errors.New("websocket: message too large")
 
-	errNotUTF8 error = &Violation{Code: codeInvalidData, Reason: "text is not UTF-8"} // RFC 6455, section 8.1
+	// ErrNotUTF8 says that a text is none. It is a *Violation.
+	ErrNotUTF8 error = &Violation{Code: codeInvalidData, Reason: "text is not UTF-8"} // RFC 6455, section 8.1
 )
 
 const (
@@ -62,6 +63,8 @@ const (
 
 	minReadBuffer = 256 // holds any control frame
 	maxEmpty      = 64  // frames without payload in one message
+
+	smallMessage = 4 << 10 // bytes
 )
 
 // A Reader takes the frames of a client apart, by the letter of RFC 6455. It belongs to one goroutine at a time.
@@ -70,6 +73,7 @@ type Reader struct {
 
 	src   io.Reader
 	limit int64  // of a message, in bytes
+	small Opcode // whose messages may have smallMessage bytes, whatever the limit; 0: none has a limit of its own
 	buf   []byte // what has come in and is not taken yet is buf[r:w]
 	r, w  int
 
@@ -80,6 +84,7 @@ type Reader struct {
 	valid    int // how many bytes of a text are known to be UTF-8
 	empty    int // frames without payload
 
+	refused  Opcode // of the message in which Next has failed; 0: in none
 	begun    bool   // a part of the next message or control frame has come
 	returned *piece // the message that Next returned last, unless that was in buf
 }
@@ -97,6 +102,9 @@ func (r *Reader) Reset(src io.Reader, early []byte, limit int64, inflate bool) {
 	}
 	*r = Reader{inflates: inflate, src: src, limit: limit, buf: buf, w: copy(buf, early)}
 }
+
+// AllowSmall gives the messages of an opcode a limit of their own: 4 KiB, whatever that of Reset is.
+func (r *Reader) AllowSmall(opcode Opcode) { r.small = opcode }
 
 // Begun says that a part of what Next returns next has come. While that is false, an error of src loses nothing, and
 // Next may be called again.
@@ -116,19 +124,19 @@ func (r *Reader) Next() (Opcode, []byte, error) {
 		h, err := r.header()
 		switch {
 		case err != nil:
-			return r.fail(err)
+			return r.refuse(h, err)
 		case h.opcode.control(), h.final && h.opcode != opContinuation && h.size <= int64(len(r.buf)):
 			data, err := r.whole(h)
 			if err == nil && h.deflated {
 				data, err = r.inflate(h.opcode, data)
 			}
 			if err != nil {
-				return r.fail(err)
+				return r.refuse(h, err)
 			}
 			return h.opcode, data, nil
 		}
 		if err := r.gather(h); err != nil {
-			return r.fail(err)
+			return r.refuse(h, err)
 		}
 		if h.final {
 			return r.finish()
@@ -146,15 +154,25 @@ func (r *Reader) finish() (Opcode, []byte, error) {
 	}
 	data, err := r.inflate(opcode, nil)
 	if err != nil {
+		r.refused = opcode
 		return r.fail(err)
 	}
 	return opcode, data, nil
+}
+
+// refuse fails in a frame.
+func (r *Reader) refuse(h header, err error) (Opcode, []byte, error) {
+	r.refused = r.opcodeOf(h)
+	return r.fail(err)
 }
 
 func (r *Reader) fail(err error) (Opcode, []byte, error) {
 	r.release()
 	return 0, nil, err
 }
+
+// Refused returns the opcode of the message in which Next has failed; 0: in none.
+func (r *Reader) Refused() Opcode { return r.refused }
 
 // Gathering says that a message is under way, of which the first frame has come and not the last.
 func (r *Reader) Gathering() bool { return r.opcode != 0 }
@@ -178,7 +196,7 @@ func (r *Reader) inflate(opcode Opcode, data []byte) ([]byte, error) {
 	}
 	r.returned = inflated.join()
 	if opcode == OpText && !utf8.Valid(r.returned.data) {
-		return nil, errNotUTF8
+		return nil, ErrNotUTF8
 	}
 	return r.returned.data, nil
 }
@@ -234,7 +252,23 @@ func (r *Reader) most(h header) int64 {
 	if h.deflated || r.deflated {
 		return r.limit + r.limit>>3 + r.limit>>6 + 64
 	}
+	return r.bound(h)
+}
+
+// bound returns how many bytes the message of which h is a frame may have.
+func (r *Reader) bound(h header) int64 {
+	if r.small != 0 && r.opcodeOf(h) == r.small {
+		return smallMessage
+	}
 	return r.limit
+}
+
+// opcodeOf returns the opcode of the message of which h is a frame.
+func (r *Reader) opcodeOf(h header) Opcode {
+	if h.opcode == opContinuation {
+		return r.opcode
+	}
+	return h.opcode
 }
 
 // check looks at what the first two bytes of a frame say, which are all that is needed to refuse it.
@@ -272,7 +306,7 @@ func (r *Reader) whole(h header) ([]byte, error) {
 	r.r += size
 	unmask(data, h.mask, 0)
 	if h.opcode == OpText && !h.deflated && !utf8.Valid(data) {
-		return nil, errNotUTF8
+		return nil, ErrNotUTF8
 	}
 	return data, nil
 }
@@ -330,7 +364,7 @@ func (r *Reader) checkText(end bool) error {
 	}
 	r.valid += len(rest)
 	if !utf8.Valid(rest) {
-		return errNotUTF8
+		return ErrNotUTF8
 	}
 	return nil
 }

@@ -1,0 +1,266 @@
+package wspulse
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wspulse/server/internal/control"
+	"github.com/wspulse/server/internal/line"
+	"github.com/wspulse/server/internal/wire"
+)
+
+// How peers that speak wspulse.v1 come back: with a claim, whose token says that they are who has had the session.
+
+const (
+	tokenBytes    = 32
+	graveyardTime = 5 * time.Minute // that a tombstone stands,
+	mostGraves    = 65_536          // if there are no more than so many
+	warTime       = 10 * time.Second
+	warTakeovers  = 3 // within warTime, after which the transport that was taken over is not to come back
+)
+
+// An overture is what a request says that offers wspulse.v1, and the token that its peer is to get.
+type overture struct {
+	claim   *control.Claim // nil: it does not come back
+	claimed digest         // of the claim's token
+	token   string
+	digest  digest // of the token
+}
+
+type digest [sha256.Size]byte
+
+// overtureOf returns nil for a request that does not offer wspulse.v1.
+func overtureOf(r *http.Request) *overture {
+	offers := r.Header["Sec-Websocket-Protocol"]
+	if len(offers) == 0 {
+		return nil
+	}
+	v1, claim, _ := control.Offered(wire.Elements(offers))
+	if !v1 {
+		return nil
+	}
+	o := &overture{claim: claim}
+	if claim != nil {
+		o.claimed = sha256.Sum256([]byte(claim.Token))
+	}
+	var secret [tokenBytes]byte
+	_, _ = rand.Read(secret[:]) // never fails
+	o.token = base64.RawURLEncoding.EncodeToString(secret[:])
+	o.digest = sha256.Sum256([]byte(o.token))
+	return o
+}
+
+// assumedID is the connectionID of a request whose ConnectFunc leaves it open: that of the claim, unless it turns out to
+// be worth nothing.
+func (o *overture) assumedID(connectionID string) string {
+	if connectionID == "" && o != nil && o.claim != nil {
+		return o.claim.ID
+	}
+	return connectionID
+}
+
+// A credential is what a session knows of the tokens of its peer. Owned by the hub goroutine.
+type credential struct {
+	confirmed digest // of the last token that the peer is known to have got; zero: of none
+	newest    digest // of the token that its latest transport has brought
+
+	takeovers [warTakeovers - 1]time.Duration // since the hub was made: the latest; 0: there was none
+}
+
+// admits says whether a token is one of the session's.
+func (c *credential) admits(claimed digest) bool {
+	return c.confirmed.is(claimed) || c.newest.is(claimed)
+}
+
+func (d digest) is(other digest) bool {
+	return subtle.ConstantTimeCompare(d[:], other[:]) == 1 && d != digest{}
+}
+
+// isWar counts a takeover, and says whether there were too many of late.
+func (c *credential) isWar(now time.Duration) bool {
+	first := c.takeovers[0]
+	copy(c.takeovers[:], c.takeovers[1:])
+	c.takeovers[len(c.takeovers)-1] = now
+	return first > 0 && now-first < warTime
+}
+
+// A tombstone is what the hub remembers of a session that spoke wspulse.v1 and has ended.
+type tombstone struct {
+	id         string
+	credential credential
+	processed  *atomic.Uint64 // messages of the peer; a callback may still be running
+	reason     string         // of its end
+	place      line.Place[tombstone]
+}
+
+// A graveyard is the tombstones of a server. Owned by the hub goroutine.
+type graveyard struct {
+	byID map[string]*tombstone
+	line *line.Line[tombstone]
+}
+
+func newGraveyard() graveyard {
+	return graveyard{
+		byID: make(map[string]*tombstone),
+		line: line.New(graveyardTime, func(t *tombstone) *line.Place[tombstone] { return &t.place }),
+	}
+}
+
+func (g *graveyard) add(t *tombstone, now time.Time) {
+	g.remove(t.id)
+	if g.line.Len() >= mostGraves {
+		g.remove(g.line.First().id)
+	}
+	g.byID[t.id] = t
+	g.line.Push(t, now)
+}
+
+func (g *graveyard) remove(id string) {
+	if t := g.byID[id]; t != nil {
+		g.line.Remove(t)
+		delete(g.byID, id)
+	}
+}
+
+// expire removes the tombstones that have stood long enough.
+func (g *graveyard) expire(now time.Time) {
+	for t, ok := g.line.Due(now); ok; t, ok = g.line.Due(now) {
+		delete(g.byID, t.id)
+	}
+}
+
+// A comeback is what has become of a claim.
+type comeback struct {
+	resumes bool
+	reason  string // why not; empty without a claim
+	recv    uint64 // messages of the peer that the session it asks for has processed, if that is over
+}
+
+// weigh says what a claim is worth, and gives its ID to a registration that has none. s is the session of that ID. A
+// claim that counts what the session has never sent ends it.
+func (h *hub) weigh(r *registration) (s *session, c comeback) {
+	o := r.overture
+	if o == nil || o.claim == nil {
+		return h.sessions[r.connectionID], comeback{}
+	}
+	s = h.sessions[o.claim.ID]
+	admitted := s != nil && s.admits(o.claimed)
+	c.reason, c.recv = h.epitaph(o)
+	switch {
+	case r.connectionID == "" && admitted:
+		r.connectionID = o.claim.ID
+	case r.connectionID == "":
+		r.connectionID = uuid.NewString()
+	case r.connectionID != o.claim.ID:
+		c = comeback{reason: "identity"}
+	}
+	if r.connectionID != o.claim.ID || !admitted {
+		return h.sessions[r.connectionID], c
+	}
+	return s, comeback{resumes: true}
+}
+
+// epitaph says what is known of the session that a claim asks for, where it is not there.
+func (h *hub) epitaph(o *overture) (reason string, recv uint64) {
+	if t := h.graves.byID[o.claim.ID]; t != nil && t.credential.admits(o.claimed) {
+		return t.reason, t.processed.Load()
+	}
+	if h.sessions[o.claim.ID] != nil {
+		return "token", 0
+	}
+	return "expired", 0
+}
+
+// admits says whether a token is the session's.
+func (s *session) admits(claimed digest) bool {
+	c := s.credential
+	if c == nil {
+		return false
+	}
+	if s.outbox.isConfirmed() {
+		c.confirmed = c.newest
+	}
+	return c.admits(claimed)
+}
+
+// comeBack resumes a session whose peer has a good claim, also where its old transport is not known to be dead.
+func (h *hub) comeBack(s *session, r registration) {
+	news, ok := s.outbox.claim(r.overture.claim.Recv)
+	if !ok {
+		h.end(s, endCounts, &protocolError{reason: "peer counts messages that it has not been sent", counts: true})
+		h.cfg.lossless.CountMismatch(s.room.id, s.id)
+		h.replace(nil, r, comeback{reason: "count"})
+		return
+	}
+	if news > 0 {
+		h.cfg.lossless.DuplicatesSuppressed(s.room.id, s.id, int(news))
+	}
+	h.freeSeat(r.seat)
+	if next := h.takeNext(s); next != nil {
+		h.freeSeat(next.seat)
+		h.turnAway(next.link, endReplaced.bye, endReplaced.closeFrame)
+	}
+	if s.link != nil {
+		h.takeOver(s)
+	}
+	s.arrival = r.arrival
+	s.credential.newest = r.overture.digest
+	h.resume(s, r.link, h.welcome(s, r, comeback{resumes: true}))
+}
+
+// takeOver takes its link from a session whose peer has another one already.
+func (h *hub) takeOver(s *session) {
+	l, err := s.link, ErrTransportReplaced
+	if s.credential != nil && s.credential.isWar(time.Since(h.start)) {
+		err = errTakeoverWar
+	}
+	h.cfg.lossless.TransportReplaced(s.room.id, s.id)
+	h.cfg.logger.Debug("wspulse: transport replaced", s.field())
+	h.detach(s)
+	if h.cfg.onTransportDrop != nil {
+		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
+	}
+	l.interrupt(err)
+	l.passReadingOn()
+}
+
+// errTakeoverWar is an ErrTransportReplaced for a peer that is not to come back.
+var errTakeoverWar = fmt.Errorf("%w, too often", ErrTransportReplaced)
+
+// welcome returns what the peer is told first.
+func (h *hub) welcome(s *session, r registration, c comeback) *control.Welcome {
+	w := &control.Welcome{
+		ID:        s.id,
+		Resumed:   c.resumes,
+		Reason:    c.reason,
+		Recv:      c.recv,
+		Window:    h.cfg.resumeWindow.Milliseconds(),
+		Heartbeat: h.cfg.pingPeriod.Milliseconds(),
+		MaxBytes:  h.cfg.maxMessageSize,
+		Inflight:  inflight,
+	}
+	if h.cfg.resumeWindow > 0 {
+		w.Token = r.overture.token
+	}
+	return w
+}
+
+// bury remembers a session that spoke wspulse.v1.
+func (h *hub) bury(s *session, e *ending) {
+	c := s.credential
+	if c == nil || h.cfg.resumeWindow == 0 {
+		return
+	}
+	if s.outbox.isConfirmed() {
+		c.confirmed = c.newest
+	}
+	h.graves.add(&tombstone{id: s.id, credential: *c, processed: s.outbox.ledger.processed, reason: e.bye.Reason}, time.Now())
+}
