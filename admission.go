@@ -89,7 +89,7 @@ func (h *hub) claim(held seat, old *session) (full Limit) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if old != nil && old.link.in.quiet() {
+	if old != nil && old.quiet() {
 		h.admission.free(old.key)
 		defer h.admission.take(old.key)
 	}

@@ -356,6 +356,8 @@ func name(err error) string {
 		return "broken-pipe"
 	case errors.Is(err, syscall.ECONNRESET):
 		return "reset"
+	case errors.Is(err, wspulse.ErrTransportReplaced):
+		return "replaced"
 	case errors.Is(err, wspulse.ErrDuplicateConnectionID):
 		return "duplicate"
 	case errors.Is(err, wspulse.ErrServerClosed):

@@ -90,6 +90,14 @@ func (s *session) Close() error {
 
 func (s *session) ended() bool { return s.done.closed() }
 
+// quiet says that no callback of a session that has not ended runs. Hub.
+func (s *session) quiet() bool {
+	if s.link == nil {
+		return s.turn.closed()
+	}
+	return s.link.in.quiet()
+}
+
 // field returns the log field that says which session it is.
 func (s *session) field() zap.Field {
 	return zap.Dict("session", zap.String("connectionID", s.id), zap.String("roomID", s.room.id))

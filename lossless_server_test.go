@@ -1,0 +1,292 @@
+package wspulse_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/wstest"
+)
+
+// A speaker is a client of wspulse.v1, and what the stories need besides.
+type speaker struct {
+	*wstest.Session
+	t *testing.T
+}
+
+func (w *world) speaker(room, id string, options ...wstest.DialOption) *speaker {
+	w.t.Helper()
+	return &speaker{w.web.NewSession("/?room="+room+"&id="+id, options...), w.t}
+}
+
+// speak connects a client of wspulse.v1.
+func (w *world) speak(room, id string, options ...wstest.DialOption) *speaker {
+	w.t.Helper()
+	s := w.speaker(room, id, options...)
+	s.Connect()
+	synctest.Wait()
+	return s
+}
+
+// expect waits until nothing moves and compares what has come since the last time.
+func (s *speaker) expect(want string) {
+	s.t.Helper()
+	synctest.Wait()
+	if got := s.Heard(); got != want {
+		s.t.Errorf("heard %q, want %q", got, want)
+	}
+}
+
+// drop cuts the connection.
+func (s *speaker) drop() {
+	s.Drop()
+	synctest.Wait()
+}
+
+// back comes back, and drops what is known of the connection before.
+func (s *speaker) back() *speaker {
+	s.t.Helper()
+	s.Connect()
+	synctest.Wait()
+	return s
+}
+
+func TestLossless_Resumes(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		alice.expect("hello:new")
+		w.send("alice", "a", "b")
+		alice.Send("x")
+		alice.expect("a b")
+		alice.drop()
+		w.send("alice", "c")
+		alice.back().expect("hello:resumed ack:1 c")
+		alice.Send("y")
+		w.expect("alice:connect alice:message(x) alice:drop(1006) alice:restore alice:message(y)")
+		if h := alice.Hello(); h.Recv != 1 || h.At != 2 || h.ID != "alice" || h.Window != 60_000 || h.Heartbeat != 10_000 ||
+			h.MaxBytes != 512 || h.Inflight != 256 || len(h.Token) != 43 {
+			t.Errorf("hello %+v", h)
+		}
+	})
+}
+
+// What the kernel had taken when the connection died comes again, and what has come does not.
+func TestLossless_SendsAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		alice.WithholdAcks = true
+		w.send("alice", "a", "b", "c")
+		alice.expect("hello:new a b c")
+		alice.drop()
+		alice.Received = 1 // the others were lost on the way
+		alice.back().expect("hello:resumed b c")
+		alice.drop()
+		alice.back().expect("hello:resumed")
+	})
+}
+
+func TestLossless_TakesOver(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		old := w.speak("r", "alice")
+		w.send("alice", "a")
+		old.expect("hello:new a")
+		alice := w.speaker("r", "alice")
+		alice.ID, alice.Token, alice.Received, alice.Sent = old.ID, old.Token, old.Received, old.Sent
+		alice.back().expect("hello:resumed")
+		old.expect("bye:conflict close:4409")
+		w.send("alice", "b")
+		alice.expect("b")
+		w.expect("alice:connect alice:drop(replaced) alice:restore")
+	})
+}
+
+// A callback of the old transport does not hold up the new one, and is over before the next one begins.
+func TestLossless_TakesOverFromACallback(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var w *world
+		release := make(chan struct{})
+		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
+			w.events.add("begin(%s)", f.Event)
+			if f.Event == "x" {
+				<-release
+			}
+			w.events.add("end(%s)", f.Event)
+		}))
+		old := w.speak("r", "alice")
+		old.Send("x", "y")
+		synctest.Wait()
+		time.Sleep(time.Second)
+		alice := w.speaker("r", "alice")
+		alice.ID, alice.Token = old.ID, old.Token
+		alice.back().expect("hello:resumed")
+		if recv := alice.Hello().Recv; recv != 2 {
+			t.Errorf("%d accepted", recv)
+		}
+		alice.Send("z")
+		w.send("alice", "a")
+		alice.expect("a")
+		alice.Ping()
+		alice.expect("pong")
+		w.expect("alice:connect begin(x)")
+		close(release)
+		w.expect("end(x) begin(y) end(y) alice:drop(replaced) alice:restore " +
+			"begin(z) end(z)")
+		time.Sleep(time.Second)
+		alice.expect("ack:3")
+	})
+}
+
+func TestLossless_HelloLost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		w.send("alice", "a")
+		alice.expect("hello:new a")
+		alice.LoseHello = true
+		for i := range 5 {
+			alice.drop()
+			w.send("alice", fmt.Sprint(i))
+			alice.back().expect("")
+		}
+		alice.drop()
+		alice.LoseHello = false
+		alice.back().expect("hello:resumed 0 1 2 3 4")
+	})
+}
+
+// The first hello is lost: the client has no token, and gets a session of its own.
+func TestLossless_FirstHelloLost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speaker("r", "alice")
+		alice.LoseHello = true
+		alice.back().drop()
+		alice.LoseHello = false
+		alice.back().expect("hello:new")
+	})
+}
+
+func TestLossless_OldTokenStolen(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		stolen := alice.Token
+		alice.drop()
+		alice.back().expect("hello:new hello:resumed") // and confirms the new token
+		alice.drop()
+		mallory := w.speaker("r", "alice")
+		mallory.ID, mallory.Token = "alice", stolen
+		mallory.back().expect("hello:token")
+		alice.back().expect("hello:duplicate")
+	})
+}
+
+func TestLossless_Gap(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferSize(2), wspulse.WithAckWindow(2, 1<<20))
+		alice := w.speak("r", "alice")
+		alice.WithholdAcks = true
+		for _, event := range strings.Fields(seq(1, 6)) {
+			w.broadcast("r", event)
+			synctest.Wait()
+		}
+		alice.expect("hello:new 1 2")
+		alice.Ack(2)
+		alice.expect("gap:2 5 6")
+		if alice.Received != 6 {
+			t.Errorf("counts %d", alice.Received)
+		}
+		alice.drop()
+		alice.Received = 2
+		alice.back().expect("hello:resumed gap:2 5 6")
+	})
+}
+
+func TestLossless_AckTimeout(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithAckTimeout(30*time.Second))
+		alice := w.speak("r", "alice")
+		alice.WithholdAcks = true
+		time.Sleep(time.Minute)
+		w.send("alice", "a")
+		time.Sleep(29 * time.Second)
+		alice.expect("hello:new a")
+		time.Sleep(11 * time.Second)
+		alice.expect("bye:ack_timeout close:1008")
+	})
+}
+
+func TestLossless_EndsByBye(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		alice.Bye()
+		alice.expect("hello:new close:1000")
+		w.expect("alice:connect alice:disconnect(nil)")
+		alice.back().expect("hello:closed")
+	})
+}
+
+func TestLossless_ServerEnds(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(w *world)
+		want string
+	}{
+		"Kick":  {func(w *world) { w.must(w.server.Kick("alice")) }, "bye:kicked close:1000"},
+		"Close": {func(w *world) { w.must(w.connection("r", "alice").Close()) }, "last bye:closed close:1000"},
+		"Stop":  {func(w *world) { w.server.Close() }, "last bye:shutdown close:1001"},
+		"Other": {func(w *world) { w.speak("r", "alice") }, "bye:duplicate close:1000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithAckWindow(1, 1))
+				alice := w.speak("r", "alice")
+				alice.WithholdAcks = true
+				w.send("alice", "first", "last")
+				alice.expect("hello:new first")
+				test.end(w)
+				alice.expect(test.want)
+			})
+		})
+	}
+}
+
+func TestLossless_Expired(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		alice.Send("x", "y")
+		alice.drop()
+		time.Sleep(2 * time.Minute)
+		alice.back().expect("hello:new hello:expired")
+		if recv := alice.Hello().Recv; recv != 2 {
+			t.Errorf("%d processed", recv)
+		}
+	})
+}
+
+// One message that makes OnMessage panic is processed once, and those behind it are.
+func TestLossless_Panic(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var w *world
+		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnMessage(func(_ wspulse.Connection, f wspulse.Frame) {
+			w.events.add("message(%s)", f.Event)
+			if f.Event == "bad" {
+				time.Sleep(time.Second)
+				panic("bad")
+			}
+		}))
+		alice := w.speak("r", "alice")
+		alice.Send("bad", "x", "y")
+		time.Sleep(2 * time.Second)
+		alice.expect("hello:new bye:panic close:1011")
+		alice.back().expect("hello:resumed ack:3")
+		w.expect("alice:connect message(bad) message(x) message(y) alice:drop(panic=bad) alice:restore")
+	})
+}
