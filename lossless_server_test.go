@@ -189,22 +189,22 @@ func TestLossless_OldTokenStolen(t *testing.T) {
 
 func TestLossless_Gap(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferSize(2), wspulse.WithAckWindow(2, 1<<20))
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferSize(2), wspulse.WithAckWindow(3, 1<<20))
 		alice := w.speak("r", "alice")
 		alice.WithholdAcks = true
-		for _, event := range strings.Fields(seq(1, 6)) {
+		for _, event := range strings.Fields(seq(1, 7)) {
 			w.broadcast("r", event)
 			synctest.Wait()
 		}
-		alice.expect("hello:new 1 2")
-		alice.Ack(2)
-		alice.expect("gap:2 5 6")
-		if alice.Received != 6 {
+		alice.expect("hello:new 1 2 3")
+		alice.Ack(3)
+		alice.expect("gap:2 6 7")
+		if alice.Received != 7 {
 			t.Errorf("counts %d", alice.Received)
 		}
 		alice.drop()
-		alice.Received = 2
-		alice.back().expect("hello:resumed gap:2 5 6")
+		alice.Received = 3
+		alice.back().expect("hello:resumed gap:2 6 7")
 	})
 }
 
