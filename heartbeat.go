@@ -62,7 +62,7 @@ func (h *hub) ping(now time.Time) {
 
 // checkAcks cuts a peer that has acknowledged nothing for too long.
 func (h *hub) checkAcks(l *link, now time.Duration) {
-	if l.v1 && h.cfg.ackTimeout > 0 && l.session.outbox.unacknowledgedFor(now) > h.cfg.ackTimeout {
+	if l.v1 != nil && h.cfg.ackTimeout > 0 && l.session.outbox.unacknowledgedFor(now) > h.cfg.ackTimeout {
 		l.interrupt(&LimitError{LimitAckTimeout, websocket.ClosePolicyViolation,
 			fmt.Sprintf("nothing acknowledged for %v (WithAckTimeout)", h.cfg.ackTimeout)})
 	}

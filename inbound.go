@@ -245,7 +245,7 @@ func (l *link) receive(data []byte) error {
 	if l.in.isShut() || l.session.silenced.Load() {
 		return nil
 	}
-	if l.v1 && !l.session.outbox.accept(l) {
+	if l.v1 != nil && !l.session.outbox.accept(l) {
 		return ErrTransportReplaced
 	}
 	l.hub.cfg.metrics.MessageReceived(l.session.RoomID(), len(data))
@@ -323,7 +323,7 @@ func (l *link) deliver(m message) error {
 func (l *link) call(m message) (err error) {
 	returned := false
 	defer l.afterCallback(&returned, &err)
-	if l.v1 {
+	if l.v1 != nil {
 		defer l.processed(m.size) // whatever becomes of it: what fails once does not come again
 	}
 	l.hub.cfg.onMessage(l.session, m.frame)
@@ -333,7 +333,7 @@ func (l *link) call(m message) (err error) {
 
 // processed counts a message that OnMessage, or the codec, is through with.
 func (l *link) processed(size int) {
-	if l.v1 {
+	if l.v1 != nil {
 		l.session.outbox.process(size).start()
 	}
 }
@@ -347,13 +347,13 @@ func (l *link) afterCallback(returned *bool, err *error) {
 		*err = l.panicked(v)
 		return
 	}
-	if !l.v1 {
+	if l.v1 == nil {
 		l.in.shut()
 	}
 	switch {
 	case l.in.exit():
 		l.endReading(errGoexit)
-	case l.v1: // what waits has been accepted
+	case l.v1 != nil: // what waits has been accepted
 		l.interrupt(errGoexit)
 		go l.workOff(nil)
 	default:
@@ -368,7 +368,7 @@ func (l *link) workOff(err error) {
 	for {
 		if err != nil {
 			l.interrupt(err)
-			if !l.v1 {
+			if l.v1 == nil {
 				l.in.shut()
 			}
 		}
@@ -396,7 +396,7 @@ func (l *link) silenced() bool {
 // inboxBytes is how much may wait behind a callback that takes long. With wspulse.v1, the peer bounds what it sends, and
 // what it says behind that must be heard.
 func (l *link) inboxBytes() int {
-	if least := max(minInbox, int(l.hub.cfg.maxMessageSize)); !l.v1 {
+	if least := max(minInbox, int(l.hub.cfg.maxMessageSize)); l.v1 == nil {
 		return least
 	}
 	return max(maxInbox, int(l.hub.cfg.maxMessageSize))

@@ -298,7 +298,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 // turnAwayFull is turnAway where there is no seat.
 func (h *hub) turnAwayFull(l *link, full Limit) {
 	closeFrame := tooManyFrame
-	if l.v1 {
+	if l.v1 != nil {
 		closeFrame = wire.Close(codeTooMany, "too many connections")
 	}
 	h.turnAway(l, control.Message{Reason: string(full), Reconnect: true, After: retryBetween}, closeFrame)
@@ -306,7 +306,7 @@ func (h *hub) turnAwayFull(l *link, full Limit) {
 
 // turnAway closes the WebSocket of a registration that becomes no session. Hub.
 func (h *hub) turnAway(l *link, m control.Message, closeFrame *wire.Frame) {
-	if l.v1 {
+	if l.v1 != nil {
 		closeFrame = h.cfg.lastFrame(m, closeFrame)
 	}
 	h.putReader(l.reader)

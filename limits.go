@@ -92,7 +92,7 @@ func (l *link) awaitTurn(r rate) error {
 		turn := time.NewTimer(l.received.wait(r))
 		select {
 		case <-turn.C:
-		case <-l.interrupted.C():
+		case <-l.v1.interrupted.C():
 		case <-l.session.done.C():
 		}
 		turn.Stop()
@@ -117,7 +117,7 @@ func (l *link) checkRate(opcode wire.Opcode) error {
 		return nil
 	}
 	r := l.hub.cfg.messageRate
-	if l.v1 {
+	if l.v1 != nil {
 		return l.awaitTurn(r)
 	}
 	if l.received.take(r, time.Now()) {

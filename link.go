@@ -32,17 +32,12 @@ type link struct {
 
 	in       inbound
 	watched  atomic.Bool           // a watch has it
-	owed     atomic.Int64          // pings that no pong has come for
+	replaced atomic.Bool           // another link has taken over its session, which it touches no more
+	owed     atomic.Int32          // pings that no pong has come for
 	reads    atomic.Uint32         // grows with each read that brings something; odd while one waits
 	cause    atomic.Pointer[error] // why reading is to end; nil: it is not
 	readDone latch                 // closed when reading has ended
-	replaced atomic.Bool           // another link has taken over its session, which it touches no more
-
-	// Of wspulse.v1. The outbox's lock guards the first two: messages sent by then, if the link has been replaced.
-	sentBefore, begunBefore uint64
-	v1                      bool // the peer speaks it; set before the pumps start, then read-only
-
-	interrupted latch // closed when cause is set
+	v1       *numbering            // of a peer that speaks wspulse.v1; nil: it does not; set before the pumps start
 
 	// Owned by the goroutine that reads; the last is read-only once readDone is closed.
 	reader    *wire.Reader  // nil while the link is parked
@@ -51,9 +46,9 @@ type link struct {
 	calledAt  time.Duration // the same: the callback that it is in began, where somebody wants to know
 	received  *meter        // of WithMessageRate; nil: there is none
 	malformed *meter        // of WithMalformedLimit; nil: none since a message that was in order
-	slow      bool          // the last OnMessage took long, where the link is polled
 	verdict   *verdict      // on what ended reading
 
+	slow    bool // the last OnMessage took long, where the link is polled; owned by the goroutine that reads, as is
 	alarmed bool // a deadline is set, for the message that is coming in or for one before it
 
 	deflate   bool   // the peer takes compressed messages; set before the pumps start, then read-only
@@ -78,7 +73,9 @@ func newLink(h *hub, conn net.Conn) *link {
 
 // upgraded says how the connection has been upgraded, and what has been read from it already.
 func (l *link) upgraded(early []byte, deflate, v1 bool) {
-	l.deflate, l.v1 = deflate, v1
+	if l.deflate = deflate; v1 {
+		l.v1 = &numbering{}
+	}
 	l.takeReader(early)
 }
 
@@ -146,7 +143,9 @@ func (l *link) woken(err error) error {
 // interrupt ends reading with that error, unless another one has ended it before. Any goroutine.
 func (l *link) interrupt(err error) {
 	if l.cause.CompareAndSwap(nil, &err) {
-		l.interrupted.close()
+		if l.v1 != nil {
+			l.v1.interrupted.close()
+		}
 		_ = l.socket.SetReadDeadline(longAgo)
 	}
 }

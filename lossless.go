@@ -51,6 +51,14 @@ type ledger struct {
 	ping, pong, ack bool
 }
 
+// A numbering is what a link of wspulse.v1 has besides.
+type numbering struct {
+	interrupted latch // closed when reading is to end
+
+	// The ledger's, when another link took its session over; the outbox's lock guards them.
+	sent, begun uint64
+}
+
 // An ackWindow is how much may be sent and not acknowledged. A message that begins within it is sent.
 type ackWindow struct{ frames, bytes int }
 
@@ -252,7 +260,7 @@ func (o *outbox) sayBye(l *link, m control.Message, closeFrame *wire.Frame) *wir
 	v := o.ledger
 	m.Type, m.At = control.Bye, v.sent
 	if o.link != l && l.replaced.Load() {
-		m.At = l.sentBefore
+		m.At = l.v1.sent
 	}
 	return wire.Join(wire.New(v.opcode, m.Append(nil)), closeFrame)
 }

@@ -203,4 +203,4 @@ func TestOutbox_Numbered(t *testing.T) {
 	}
 }
 
-func newTestLink(h *hub) *link { return &link{hub: h} }
+func newTestLink(h *hub) *link { return &link{hub: h, v1: &numbering{}} }

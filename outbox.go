@@ -19,15 +19,15 @@ type outbox struct {
 	mu sync.Mutex // guards what follows; a leaf
 
 	window   *frameWindow       // of messages; nil while there are none
-	taken    int                // messages that are being written: the last that are numbered
+	taken    int16              // messages that are being written: the last that are numbered
 	flying   bool               // the one of these that is left is waited for, since a part of it has been written
-	told     int                // bytes as bound.total knows them
-	control  *queue[wire.Frame] // of pings and pongs, which may be lost; nil while there are none
-	link     *link              // that writes; nil while the session is suspended, and when it is over
 	pumping  bool               // the link's write pump runs, or
 	corked   bool               // who reads the link is its write pump: it writes when it has read all that has come
 	readOver bool               // the reading of link has ended
 	closed   bool               // the session has ended: nothing is taken in any more
+	told     int                // bytes as bound.total knows them
+	control  *queue[wire.Frame] // of pings and pongs, which may be lost; nil while there are none
+	link     *link              // that writes; nil while the session is suspended, and when it is over
 }
 
 type frameWindow = window.Window[*wire.Frame]
@@ -241,7 +241,7 @@ func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 func (o *outbox) supersede(l *link) {
 	l.replaced.Store(true)
 	if v := o.ledger; v != nil {
-		l.sentBefore, l.begunBefore = v.sent, v.begun
+		l.v1.sent, l.v1.begun = v.sent, v.begun
 	}
 }
 
@@ -320,7 +320,7 @@ func (o *outbox) written(l *link, messages []*wire.Frame, flying bool) (fresh []
 		l.wroteLate(messages)
 		return nil, 0, 0
 	}
-	unsent := o.taken - len(messages)
+	unsent := int(o.taken) - len(messages)
 	if o.flying, o.taken = flying, 0; flying {
 		o.taken = 1
 	}
@@ -331,7 +331,7 @@ func (o *outbox) written(l *link, messages []*wire.Frame, flying bool) (fresh []
 	if o.window == nil {
 		return messages[again:], again, 0
 	}
-	unsent -= o.taken
+	unsent -= int(o.taken)
 	o.window.Unsend(unsent)
 	switch {
 	case v == nil:
@@ -470,7 +470,7 @@ func (o *outbox) fill(b *wire.Batch) {
 		}
 	}
 	o.window.Sent(n)
-	o.taken += n
+	o.taken += int16(n)
 }
 
 // drop drops the oldest message that waits, and returns its bytes.

@@ -24,7 +24,7 @@ func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads 
 	returned := false
 	defer l.afterCallback(&returned, &err)
 	switch {
-	case l.v1 && !prev.closed():
+	case l.v1 != nil && !prev.closed():
 		l.passReadingOn()
 	case prev != nil || opening != nil:
 		l.hub.watch.add(l)
@@ -128,7 +128,7 @@ func (l *link) uncork() {
 func (l *link) takeReader(early []byte) {
 	l.reader = l.hub.readers.Get().(*wire.Reader)
 	l.reader.Reset(l, early, l.hub.cfg.maxMessageSize, l.deflate)
-	if l.v1 {
+	if l.v1 != nil {
 		l.reader.AllowSmall(l.hub.cfg.controlOpcode)
 	}
 }
@@ -174,7 +174,7 @@ func (l *link) readNext() error {
 	case wire.OpClose:
 		return closeError(data)
 	default: // a message
-		if l.v1 && opcode == l.hub.cfg.controlOpcode {
+		if l.v1 != nil && opcode == l.hub.cfg.controlOpcode {
 			return l.control(data)
 		}
 		return l.receive(data)
@@ -183,7 +183,7 @@ func (l *link) readNext() error {
 
 // refused counts a message of wspulse.v1 that the reader has refused: it would come again for ever.
 func (l *link) refused(err error) error {
-	if !l.v1 || !errors.Is(err, wire.ErrTooLarge) && !errors.Is(err, wire.ErrNotUTF8) {
+	if l.v1 == nil || !errors.Is(err, wire.ErrTooLarge) && !errors.Is(err, wire.ErrNotUTF8) {
 		return err
 	}
 	if l.reader.Refused() == l.hub.cfg.controlOpcode {

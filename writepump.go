@@ -202,7 +202,7 @@ func (l *link) depart(err error, ends *ending) {
 
 // farewell returns what the peer gets last: a bye before the close frame, if it speaks wspulse.v1.
 func (l *link) farewell(bye control.Message, closeFrame *wire.Frame) *wire.Frame {
-	if !l.v1 {
+	if l.v1 == nil {
 		return closeFrame
 	}
 	return l.session.outbox.sayBye(l, bye, closeFrame)
@@ -211,10 +211,13 @@ func (l *link) farewell(bye control.Message, closeFrame *wire.Frame) *wire.Frame
 // wroteLate counts messages that a link has written that had been replaced meanwhile: they are sent again. The outbox's
 // lock is held.
 func (l *link) wroteLate(messages []*wire.Frame) {
-	for _, f := range messages {
-		l.begunBefore += uint64(f.Messages())
+	if l.v1 == nil {
+		return
 	}
-	l.sentBefore = l.begunBefore
+	for _, f := range messages {
+		l.v1.begun += uint64(f.Messages())
+	}
+	l.v1.sent = l.v1.begun
 }
 
 // readEndsToo says, after a write has failed, whether reading ended by itself and so is the cause: a read error fails
