@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -72,7 +73,7 @@ type credential struct {
 	confirmed digest // of the last token that the peer is known to have got; zero: of none
 	newest    digest // of the token that its latest transport has brought
 
-	takeovers [warTakeovers - 1]time.Duration // since the hub was made: the latest; 0: there was none
+	takeovers []time.Duration // since the hub was made: those within warTime of the latest
 }
 
 // admits says whether a token is one of the session's.
@@ -84,12 +85,16 @@ func (d digest) is(other digest) bool {
 	return subtle.ConstantTimeCompare(d[:], other[:]) == 1 && d != digest{}
 }
 
+// renew notes the token that the peer is to get next. The one that it came with it has got, however many were lost since.
+func (c *credential) renew(o *overture) {
+	c.confirmed, c.newest = o.claimed, o.digest
+}
+
 // isWar counts a takeover, and says whether there were too many of late.
 func (c *credential) isWar(now time.Duration) bool {
-	first := c.takeovers[0]
-	copy(c.takeovers[:], c.takeovers[1:])
-	c.takeovers[len(c.takeovers)-1] = now
-	return first > 0 && now-first < warTime
+	c.takeovers = slices.DeleteFunc(c.takeovers, func(at time.Duration) bool { return now-at > warTime })
+	c.takeovers = append(c.takeovers, now)
+	return len(c.takeovers) >= warTakeovers
 }
 
 // A tombstone is what the hub remembers of a session that spoke wspulse.v1 and has ended.
@@ -193,6 +198,10 @@ func (s *session) admits(claimed digest) bool {
 
 // comeBack resumes a session whose peer has a good claim, also where its old transport is not known to be dead.
 func (h *hub) comeBack(s *session, r registration) {
+	if next := h.takeNext(s); next != nil {
+		h.freeSeat(next.seat)
+		h.turnAway(next.link, endReplaced.bye, endReplaced.closeFrame)
+	}
 	news, ok := s.outbox.claim(r.overture.claim.Recv)
 	if !ok {
 		h.end(s, endCounts, &protocolError{reason: "peer counts messages that it has not been sent", counts: true})
@@ -204,15 +213,11 @@ func (h *hub) comeBack(s *session, r registration) {
 		h.cfg.lossless.DuplicatesSuppressed(s.room.id, s.id, int(news))
 	}
 	h.freeSeat(r.seat)
-	if next := h.takeNext(s); next != nil {
-		h.freeSeat(next.seat)
-		h.turnAway(next.link, endReplaced.bye, endReplaced.closeFrame)
-	}
 	if s.link != nil {
 		h.takeOver(s)
 	}
 	s.arrival = r.arrival
-	s.credential.newest = r.overture.digest
+	s.credential.renew(r.overture)
 	h.resume(s, r.link, h.welcome(s, r, comeback{resumes: true}))
 }
 

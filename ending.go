@@ -23,7 +23,7 @@ var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connection
 // conflictFrame is for a WebSocket whose ID is connected already, if that counts more. See WithDuplicatePolicy.
 var conflictFrame = wire.Close(codeConflict, "duplicate connection id")
 
-// The ways for a session to end. Nobody is left to read a close frame in the last four.
+// The ways for a session to end. Nobody is left to read a close frame in the last three.
 var (
 	endClosed   = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true, bye("closed")}
 	endKicked   = &ending{DisconnectKick, wire.Close(websocket.CloseNormalClosure, "kicked"), false, bye("kicked")}
@@ -32,10 +32,11 @@ var (
 	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true,
 		control.Message{Reason: "shutdown", Reconnect: true, After: [2]int{0, shutdownSpread}}}
 
+	endCounts = &ending{DisconnectCount, wire.Close(codeProtocol, "count"), false, back("count")}
+
 	endDeparted = &ending{reason: DisconnectNormal, bye: bye("closed")}
 	endExpired  = &ending{reason: DisconnectGraceExpired, bye: bye("expired")}
 	endMemory   = &ending{reason: DisconnectMemory, bye: bye("memory")}
-	endCounts   = &ending{reason: DisconnectCount, bye: bye("count")}
 )
 
 // shutdownSpread is the milliseconds over which the clients of a server that is closed come back.

@@ -102,7 +102,11 @@ func (h *hub) overtaken(r registration, s *session) bool {
 	}
 	h.freeSeat(r.seat)
 	h.cfg.logger.Debug("wspulse: overtaken by a later request", s.field())
-	h.turnAway(r.link, endReplaced.bye, endReplaced.closeFrame)
+	if r.overture != nil && r.overture.claim != nil {
+		h.turnAway(r.link, back("conflict"), conflictFrame)
+	} else {
+		h.turnAway(r.link, endReplaced.bye, endReplaced.closeFrame)
+	}
 	return true
 }
 

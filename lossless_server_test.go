@@ -290,3 +290,175 @@ func TestLossless_Panic(t *testing.T) {
 		w.expect("alice:connect message(bad) message(x) message(y) alice:drop(panic=bad) alice:restore")
 	})
 }
+
+// A token that has come is good, also where nothing has been said by the transport that brought it, nor by those since.
+func TestLossless_TokenIsKeptUntilTheNextHasCome(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		alice.expect("hello:new")
+		alice.WithholdAcks = true
+		alice.drop()
+		alice.back().expect("hello:resumed")
+		alice.LoseHello = true
+		for range 3 {
+			alice.drop()
+			alice.back().expect("")
+		}
+		alice.LoseHello = false
+		alice.drop()
+		alice.back().expect("hello:resumed")
+	})
+}
+
+func TestLossless_CountsThatCannotBe(t *testing.T) {
+	for name, test := range map[string]struct {
+		do         func(alice *speaker)
+		want, next string
+	}{
+		"ack of what was not sent":      {func(a *speaker) { a.Ack(3) }, "bye:protocol close:4400", "hello:resumed"},
+		"ack backwards":                 {func(a *speaker) { a.Ack(1) }, "bye:protocol close:4400", "hello:resumed"},
+		"unknown type":                  {func(a *speaker) { a.SendControl(`{"t":"what","at":0}`) }, "bye:protocol close:4400", "hello:resumed"},
+		"4 KiB":                         {func(a *speaker) { a.SendControl(strings.Repeat(" ", 4097)) }, "bye:protocol close:4400", "hello:resumed"},
+		"1e308":                         {func(a *speaker) { a.SendControl(`{"t":"ack","n":1e308,"at":0}`) }, "bye:protocol close:4400", "hello:resumed"},
+		"string":                        {func(a *speaker) { a.SendControl(`{"t":"ack","n":"2","at":0}`) }, "bye:protocol close:4400", "hello:resumed"},
+		"message not counted":           {func(a *speaker) { a.Sent = 1; a.Ping() }, "bye:count close:4400", "hello:count"},
+		"claim of what was not sent":    {func(a *speaker) { a.Drop(); a.Received = 3; a.back() }, "hello:count", ""},
+		"claim of what is acknowledged": {func(a *speaker) { a.Drop(); a.Received = 1; a.back() }, "hello:count", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+				alice := w.speak("r", "alice")
+				w.send("alice", "a", "b")
+				alice.expect("hello:new a b")
+				test.do(alice)
+				alice.expect(test.want)
+				if test.next != "" {
+					alice.back().expect(test.next)
+				}
+			})
+		})
+	}
+}
+
+// A message that is too large is counted, and does not come again for ever.
+func TestLossless_MessageTooLarge(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithMaxMessageSize(100))
+		alice := w.speak("r", "alice")
+		alice.Send("x", strings.Repeat("y", 100), "z")
+		alice.expect("hello:new bye:max_message_size close:1009")
+		alice.back().expect("hello:resumed ack:2")
+		if recv := alice.Hello().Recv; recv != 2 {
+			t.Errorf("%d accepted", recv)
+		}
+		alice.Send("z")
+		w.expect("alice:connect alice:message(x) alice:drop(too-large) alice:restore alice:message(z)")
+	})
+}
+
+// A rate is no reason to cut a client that sends again what it has sent.
+func TestLossless_RateIsBackPressure(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithMessageRate(1, 2))
+		alice := w.speak("r", "alice")
+		start := time.Now()
+		alice.Send("a", "b", "c", "d")
+		for synctest.Wait(); w.events.count("alice:message") < 4; synctest.Wait() {
+			time.Sleep(time.Second + time.Millisecond)
+		}
+		w.took(start, 3*(time.Second+time.Millisecond)) // one goes to the acknowledgement of the hello
+		w.expect("alice:connect alice:message(a) alice:message(b) alice:message(c) alice:message(d)")
+		alice.Send("e", "f", "g")
+		w.must(w.server.Kick("alice")) // which waits for nobody
+		w.took(start, 3*(time.Second+time.Millisecond))
+	})
+}
+
+func TestLossless_Refused(t *testing.T) {
+	for name, test := range map[string]struct {
+		query   string
+		options []wspulse.ServerOption
+		want    string
+		status  int
+	}{
+		"ConnectFunc": {"/?refuse", nil, "bye:unauthorized close:4401", 101},
+		"panic":       {"/?panic", nil, "bye:internal close:4503", 101},
+		"limit":       {"/?id=bob", []wspulse.ServerOption{wspulse.WithMaxConnections(1)}, "bye:max_connections close:4429", 101},
+		"duplicate": {"/?id=alice", []wspulse.ServerOption{wspulse.WithDuplicatePolicy(wspulse.Reject)},
+			"bye:duplicate close:4409", 101},
+		"status": {"/?refuse", []wspulse.ServerOption{wspulse.WithRefusalStatus()}, "", 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, test.options...)
+				w.speak("r", "alice")
+				bob := &speaker{w.web.NewSession(test.query), t}
+				response, err := bob.TryConnect()
+				if status := response.StatusCode; status != test.status || (err != nil) != (status != 101) {
+					t.Fatalf("%d, %v", status, err)
+				}
+				if err == nil {
+					bob.expect(test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestDuplicatePolicy(t *testing.T) {
+	for name, test := range map[string]struct {
+		policy      wspulse.DuplicatePolicy
+		first, want string
+	}{
+		"Replace": {wspulse.Replace, "close", "alice:connect alice:connect alice:disconnect(duplicate)"},
+		"Resume":  {wspulse.Resume, "close", "alice:connect alice:drop(replaced) alice:restore"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithDuplicatePolicy(test.policy))
+				old := w.dial("r", "alice")
+				again := w.dial("r", "alice")
+				<-old.Done()
+				w.send("alice", "a")
+				again.expect("a")
+				synctest.Wait()
+				if got := sorted(w.events.take()); got != test.want {
+					t.Errorf("events %q", got)
+				}
+			})
+		})
+	}
+}
+
+func TestDuplicatePolicy_Reject(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithDuplicatePolicy(wspulse.Reject))
+		alice := w.dial("r", "alice")
+		if _, response, err := w.upgrade("?room=r&id=alice", nil); err == nil || response.StatusCode != 409 {
+			t.Errorf("answered %v", response)
+		}
+		alice.drop()
+		w.dial("r", "alice")
+		w.expect("alice:connect alice:drop(1006) alice:restore")
+	})
+}
+
+func TestLossless_TakeoverWar(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		for i := range 3 {
+			other := w.speaker("r", "alice")
+			other.ID, other.Token = alice.ID, alice.Token
+			other.back()
+			alice.Heard()
+			<-alice.Done()
+			if again := alice.Bade().Reconnect; again != (i < 2) {
+				t.Errorf("takeover %d: reconnect %v", i+1, again)
+			}
+			alice = other
+		}
+	})
+}

@@ -42,6 +42,14 @@ type Session struct {
 	mu    sync.Mutex // guards Received, Token, Sent and ID while a connection is open, and what follows
 	words []string
 	hello Hello
+	bye   Bye
+}
+
+// Bye is what the server says last.
+type Bye struct {
+	Reason    string
+	Reconnect bool
+	After     [2]int // ms
 }
 
 // Hello is what the server says first.
@@ -109,6 +117,13 @@ func (v *Session) Hello() Hello {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.hello
+}
+
+// Bade returns the last bye that has come.
+func (v *Session) Bade() Bye {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.bye
 }
 
 // Drop cuts the connection without a close frame, and waits until nothing more is read from it.
@@ -260,6 +275,9 @@ func (v *Session) hear(data []byte, lost bool) {
 	case control.Ack:
 		v.note("ack:%d", m.N)
 	case control.Bye:
+		v.mu.Lock()
+		v.bye = Bye{m.Reason, m.Reconnect, m.After}
+		v.mu.Unlock()
 		v.note("bye:%s", m.Reason)
 	case control.Pong:
 		v.note("pong")
