@@ -27,7 +27,7 @@ func TestLossless_AcksAreHeardDuringACallback(t *testing.T) {
 		w.send("alice", strings.Fields(seq(1, 20))...)
 		alice.Ping()
 		synctest.Wait()
-		if heard := strings.Replace(alice.Heard(), "pong ", "", 1); heard != "hello:new "+seq(1, 20) {
+		if heard := alice.Heard(); strings.Replace(heard, " pong", "", 1) != "hello:new "+seq(1, 20) {
 			t.Errorf("heard %q", heard)
 		}
 	})
@@ -38,14 +38,15 @@ func TestLossless_TakesOverFromAWriter(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		old := w.speak("r", "alice", wstest.WithDownstream(unbuffered))
-		old.WithholdAcks = true
+		old.WithholdAcks(true)
 		w.send("alice", "1", "2")
 		old.expect("hello:new 1 2")
 		old.Client().Conn.Downstream(wstest.Faults{Window: wstest.Unbuffered, BlackHole: true})
 		w.send("alice", strings.Fields(seq(3, 9))...)
 		synctest.Wait()
 		alice := w.speaker("r", "alice")
-		alice.ID, alice.Token, alice.Received = old.ID, old.Token, 1
+		alice.SetClaim(old.Claim())
+		alice.SetReceived(1)
 		alice.back().expect("hello:resumed " + seq(2, 9))
 		w.send("alice", "10")
 		alice.expect("10")
@@ -57,7 +58,7 @@ func TestLossless_DropsDuringTheReplay(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		alice := w.speaker("r", "alice", wstest.WithDownstream(unbuffered))
-		alice.WithholdAcks = true
+		alice.WithholdAcks(true)
 		alice.back().drop() // before any message has come
 		w.send("alice", strings.Fields(seq(1, 50))...)
 		alice.back()
@@ -66,7 +67,7 @@ func TestLossless_DropsDuringTheReplay(t *testing.T) {
 		}
 		for received := range uint64(50) {
 			alice.drop()
-			alice.Received = received
+			alice.SetReceived(received)
 			alice.back()
 			if alice.Ack(received + 1); received%2 == 0 {
 				w.send("alice", fmt.Sprint("more ", received))
@@ -95,10 +96,10 @@ func TestLossless_Identity(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		alice := w.speak("r", "alice")
 		bob := w.speaker("r", "bob")
-		bob.ID, bob.Token = alice.ID, alice.Token
+		bob.SetClaim(alice.Claim())
 		bob.back().expect("hello:identity")
 		mallory := w.speaker("r", "alice")
-		mallory.ID, mallory.Token = "alice", strings.Repeat("A", 43) // a guess
+		mallory.SetClaim(wstest.Claim{ID: "alice", Token: strings.Repeat("A", 43)}) // a guess
 		mallory.back().expect("hello:token")
 		alice.expect("hello:new bye:duplicate close:1000")
 	})
@@ -114,7 +115,7 @@ func TestLossless_NamedByItsToken(t *testing.T) {
 		w.send(id, "a")
 		guest.back().expect("hello:new hello:resumed a")
 		guest.drop()
-		guest.Token = strings.Repeat("A", 43)
+		guest.SetClaim(wstest.Claim{ID: id, Token: strings.Repeat("A", 43)})
 		guest.back().expect("bye:max_connections close:4429") // it would be another one, for whom there is no seat
 	})
 }
@@ -159,7 +160,7 @@ func TestLossless_MemoryBudget(t *testing.T) {
 		var speakers []*speaker
 		for i, id := range []string{"alice", "bob"} {
 			s := w.speak("r", id)
-			s.WithholdAcks = true
+			s.WithholdAcks(true)
 			for range 3 + i {
 				w.send(id, strings.Repeat(id[:1], 1000))
 			}
@@ -172,13 +173,13 @@ func TestLossless_MemoryBudget(t *testing.T) {
 			w.send("alice", strings.Repeat("c", 1000))
 		}
 		synctest.Wait()
-		speakers[0].Received = 0
+		speakers[0].SetReceived(0)
 		speakers[0].back()
 		if heard := speakers[0].Heard(); !strings.HasPrefix(heard, "hello:resumed aaa") || !strings.Contains(heard, "gap:") {
 			t.Errorf("alice heard %.40q", heard)
 		}
 		carol := w.speak("r", "carol") // holds what can't be dropped
-		carol.WithholdAcks = true
+		carol.WithholdAcks(true)
 		for range 9 {
 			w.send("carol", strings.Repeat("c", 1000))
 			synctest.Wait()
@@ -196,13 +197,13 @@ func TestLossless_GapsAreExact(t *testing.T) {
 			w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithSendBufferSize(1+random.IntN(10)),
 				wspulse.WithAckWindow(1+random.IntN(10), 1<<20))
 			alice := w.speak("r", "alice")
-			alice.WithholdAcks = true
+			alice.WithholdAcks(true)
 			const messages = 300
 			for i := range messages {
 				w.broadcast("r", fmt.Sprint(i))
 				switch random.IntN(10) {
 				case 0:
-					alice.Ack(alice.Received)
+					alice.Ack(alice.Claim().Received)
 				case 1:
 					alice.drop()
 				case 2:
@@ -212,11 +213,11 @@ func TestLossless_GapsAreExact(t *testing.T) {
 				synctest.Wait()
 			}
 			alice.drop()
-			alice.WithholdAcks = false
+			alice.WithholdAcks(false)
 			alice.back()
 			time.Sleep(time.Second)
-			if synctest.Wait(); alice.Received != messages {
-				t.Errorf("seed %d: %d of %d", seed, alice.Received, messages)
+			if synctest.Wait(); alice.Claim().Received != messages {
+				t.Errorf("seed %d: %d of %d", seed, alice.Claim().Received, messages)
 			}
 		})
 	}

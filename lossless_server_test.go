@@ -79,11 +79,11 @@ func TestLossless_SendsAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		alice := w.speak("r", "alice")
-		alice.WithholdAcks = true
+		alice.WithholdAcks(true)
 		w.send("alice", "a", "b", "c")
 		alice.expect("hello:new a b c")
 		alice.drop()
-		alice.Received = 1 // the others were lost on the way
+		alice.SetReceived(1) // the others were lost on the way
 		alice.back().expect("hello:resumed b c")
 		alice.drop()
 		alice.back().expect("hello:resumed")
@@ -97,7 +97,7 @@ func TestLossless_TakesOver(t *testing.T) {
 		w.send("alice", "a")
 		old.expect("hello:new a")
 		alice := w.speaker("r", "alice")
-		alice.ID, alice.Token, alice.Received, alice.Sent = old.ID, old.Token, old.Received, old.Sent
+		alice.SetClaim(old.Claim())
 		alice.back().expect("hello:resumed")
 		old.expect("bye:conflict close:4409")
 		w.send("alice", "b")
@@ -123,7 +123,7 @@ func TestLossless_TakesOverFromACallback(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(time.Second)
 		alice := w.speaker("r", "alice")
-		alice.ID, alice.Token = old.ID, old.Token
+		alice.SetClaim(old.Claim())
 		alice.back().expect("hello:resumed")
 		if recv := alice.Hello().Recv; recv != 2 {
 			t.Errorf("%d accepted", recv)
@@ -148,14 +148,14 @@ func TestLossless_HelloLost(t *testing.T) {
 		alice := w.speak("r", "alice")
 		w.send("alice", "a")
 		alice.expect("hello:new a")
-		alice.LoseHello = true
+		alice.LoseHello(true)
 		for i := range 5 {
 			alice.drop()
 			w.send("alice", fmt.Sprint(i))
 			alice.back().expect("")
 		}
 		alice.drop()
-		alice.LoseHello = false
+		alice.LoseHello(false)
 		alice.back().expect("hello:resumed 0 1 2 3 4")
 	})
 }
@@ -165,9 +165,9 @@ func TestLossless_FirstHelloLost(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		alice := w.speaker("r", "alice")
-		alice.LoseHello = true
+		alice.LoseHello(true)
 		alice.back().drop()
-		alice.LoseHello = false
+		alice.LoseHello(false)
 		alice.back().expect("hello:new")
 	})
 }
@@ -176,12 +176,12 @@ func TestLossless_OldTokenStolen(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		alice := w.speak("r", "alice")
-		stolen := alice.Token
+		stolen := alice.Claim()
 		alice.drop()
 		alice.back().expect("hello:new hello:resumed") // and confirms the new token
 		alice.drop()
 		mallory := w.speaker("r", "alice")
-		mallory.ID, mallory.Token = "alice", stolen
+		mallory.SetClaim(stolen)
 		mallory.back().expect("hello:token")
 		alice.back().expect("hello:duplicate")
 	})
@@ -191,7 +191,7 @@ func TestLossless_Gap(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferSize(2), wspulse.WithAckWindow(3, 1<<20))
 		alice := w.speak("r", "alice")
-		alice.WithholdAcks = true
+		alice.WithholdAcks(true)
 		for _, event := range strings.Fields(seq(1, 7)) {
 			w.broadcast("r", event)
 			synctest.Wait()
@@ -199,11 +199,11 @@ func TestLossless_Gap(t *testing.T) {
 		alice.expect("hello:new 1 2 3")
 		alice.Ack(3)
 		alice.expect("gap:2 6 7")
-		if alice.Received != 7 {
-			t.Errorf("counts %d", alice.Received)
+		if alice.Claim().Received != 7 {
+			t.Errorf("counts %d", alice.Claim().Received)
 		}
 		alice.drop()
-		alice.Received = 3
+		alice.SetReceived(3)
 		alice.back().expect("hello:resumed gap:2 6 7")
 	})
 }
@@ -212,7 +212,7 @@ func TestLossless_AckTimeout(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithAckTimeout(30*time.Second))
 		alice := w.speak("r", "alice")
-		alice.WithholdAcks = true
+		alice.WithholdAcks(true)
 		time.Sleep(time.Minute)
 		w.send("alice", "a")
 		time.Sleep(29 * time.Second)
@@ -247,7 +247,7 @@ func TestLossless_ServerEnds(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithAckWindow(1, 1))
 				alice := w.speak("r", "alice")
-				alice.WithholdAcks = true
+				alice.WithholdAcks(true)
 				w.send("alice", "first", "last")
 				alice.expect("hello:new first")
 				test.end(w)
@@ -297,15 +297,15 @@ func TestLossless_TokenIsKeptUntilTheNextHasCome(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
 		alice := w.speak("r", "alice")
 		alice.expect("hello:new")
-		alice.WithholdAcks = true
+		alice.WithholdAcks(true)
 		alice.drop()
 		alice.back().expect("hello:resumed")
-		alice.LoseHello = true
+		alice.LoseHello(true)
 		for range 3 {
 			alice.drop()
 			alice.back().expect("")
 		}
-		alice.LoseHello = false
+		alice.LoseHello(false)
 		alice.drop()
 		alice.back().expect("hello:resumed")
 	})
@@ -322,9 +322,9 @@ func TestLossless_CountsThatCannotBe(t *testing.T) {
 		"4 KiB":                         {func(a *speaker) { a.SendControl(strings.Repeat(" ", 4097)) }, "bye:protocol close:4400", "hello:resumed"},
 		"1e308":                         {func(a *speaker) { a.SendControl(`{"t":"ack","n":1e308,"at":0}`) }, "bye:protocol close:4400", "hello:resumed"},
 		"string":                        {func(a *speaker) { a.SendControl(`{"t":"ack","n":"2","at":0}`) }, "bye:protocol close:4400", "hello:resumed"},
-		"message not counted":           {func(a *speaker) { a.Sent = 1; a.Ping() }, "bye:count close:4400", "hello:count"},
-		"claim of what was not sent":    {func(a *speaker) { a.Drop(); a.Received = 3; a.back() }, "hello:count", ""},
-		"claim of what is acknowledged": {func(a *speaker) { a.Drop(); a.Received = 1; a.back() }, "hello:count", ""},
+		"message not counted":           {func(a *speaker) { a.SetSent(1); a.Ping() }, "bye:count close:4400", "hello:count"},
+		"claim of what was not sent":    {func(a *speaker) { a.Drop(); a.SetReceived(3); a.back() }, "hello:count", ""},
+		"claim of what is acknowledged": {func(a *speaker) { a.Drop(); a.SetReceived(1); a.back() }, "hello:count", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -451,7 +451,7 @@ func TestLossless_TakeoverWar(t *testing.T) {
 		alice := w.speak("r", "alice")
 		for i := range 3 {
 			other := w.speaker("r", "alice")
-			other.ID, other.Token = alice.ID, alice.Token
+			other.SetClaim(alice.Claim())
 			other.back()
 			alice.Heard()
 			<-alice.Done()

@@ -14,43 +14,33 @@ import (
 )
 
 // A Session is a client of wspulse.v1 that does what a test tells it to, the wrong thing too: it can lose a hello, keep
-// its acknowledgements back, repeat a token that is old, and count what it likes. It reads all the time, and writes down
-// what it gets. It does not come back by itself; package client has the client for programs.
+// its acknowledgements back, claim with a token that is old, and count what it likes. It reads all the time, and writes
+// down what it gets. It does not come back by itself; package client has the client for programs.
 //
-// Its methods belong to one goroutine, the test's own.
+// Its methods may be called from any goroutine, but for those that connect: they belong to the test's own.
 type Session struct {
-	// Of the next Connect: what the request claims. A hello that is taken sets the first two; messages and gaps count
-	// Received on.
-	ID, Token string
-	Received  uint64
-
-	// Sent is the number of messages that the session has sent, as it says in control messages.
-	Sent uint64
-
-	// LoseHello has Connect take nothing from the hello: as if the connection had broken before it came.
-	LoseHello bool
-	// WithholdAcks keeps the acknowledgement of the hello back, and that of each message. Ack sends one all the same.
-	WithholdAcks bool
-
 	server  *Server
 	target  string
 	options []DialOption
 	codec   wspulse.Codec
-	client  *Client
+	client  *Client       // of the last Connect
 	done    chan struct{} // closed when the reading of client has ended
 
-	mu    sync.Mutex // guards Received, Token, Sent and ID while a connection is open, and what follows
-	words   []string
-	greeted bool // by the hello of this connection
-	hello   Hello
-	bye   Bye
+	mu           sync.Mutex // guards what follows, and the writes
+	claim        Claim
+	sent         uint64
+	loseHello    bool
+	withholdAcks bool
+	greeted      bool // by a hello of this connection
+	words        []string
+	hello        Hello
+	bye          Bye
 }
 
-// Bye is what the server says last.
-type Bye struct {
-	Reason    string
-	Reconnect bool
-	After     [2]int // ms
+// A Claim is what a client that comes back says in its request. Without a token it says nothing.
+type Claim struct {
+	ID, Token string
+	Received  uint64 // messages, with those of gaps
 }
 
 // Hello is what the server says first.
@@ -61,6 +51,13 @@ type Hello struct {
 	Window, Heartbeat int64 // in ms
 	MaxBytes          int64
 	Inflight          int
+}
+
+// Bye is what the server says last.
+type Bye struct {
+	Reason    string
+	Reconnect bool
+	After     [2]int // ms
 }
 
 // NewSession returns a client of wspulse.v1 for a path and query. It is not connected.
@@ -84,8 +81,8 @@ func (v *Session) Connect() *Session {
 // TryConnect is Connect for upgrades that may be refused.
 func (v *Session) TryConnect() (*http.Response, error) {
 	offer := []string{control.Protocol}
-	if v.Token != "" {
-		offer = append(offer, control.Claim{ID: v.ID, Recv: v.Received, Token: v.Token}.String())
+	if c := v.Claim(); c.Token != "" {
+		offer = append(offer, control.Claim{ID: c.ID, Recv: c.Received, Token: c.Token}.String())
 	}
 	return v.offer(offer)
 }
@@ -105,13 +102,59 @@ func (v *Session) offer(protocols []string) (*http.Response, error) {
 	if err != nil {
 		return response, err
 	}
-	v.client, v.done, v.greeted = client, make(chan struct{}), false
-	go v.read(client, v.done, v.LoseHello)
+	v.client, v.done = client, make(chan struct{})
+	v.mu.Lock()
+	v.greeted = false
+	lost := v.loseHello
+	v.mu.Unlock()
+	go v.read(client, v.done, lost)
 	return response, nil
 }
 
 // Client returns the connection of the last Connect, to break it.
 func (v *Session) Client() *Client { return v.client }
+
+// Claim returns what the next Connect claims. A hello that is taken sets it, and messages and gaps count on.
+func (v *Session) Claim() Claim {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.claim
+}
+
+// SetClaim has the next Connect claim something else. No connection is open.
+func (v *Session) SetClaim(c Claim) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.claim = c
+}
+
+// SetReceived is SetClaim for the number of messages.
+func (v *Session) SetReceived(n uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.claim.Received = n
+}
+
+// SetSent has the session say that it has sent so many messages.
+func (v *Session) SetSent(n uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.sent = n
+}
+
+// LoseHello has later connections take nothing from the hello, and from what follows it: as if they had broken before.
+func (v *Session) LoseHello(lose bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.loseHello = lose
+}
+
+// WithholdAcks keeps the acknowledgements of the hello and of messages back. Ack sends one all the same.
+func (v *Session) WithholdAcks(withhold bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.withholdAcks = withhold
+}
 
 // Hello returns the last hello that has come, taken or not.
 func (v *Session) Hello() Hello {
@@ -153,7 +196,7 @@ func (v *Session) SendMessage(messageType int, data []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if messageType == v.codec.FrameType() {
-		v.Sent++
+		v.sent++
 	}
 	_ = v.client.WebSocket.WriteMessage(messageType, data) // where it fails, reading does
 }
@@ -175,7 +218,7 @@ func (v *Session) control(m control.Message) {
 
 // write runs with mu held.
 func (v *Session) write(m control.Message) {
-	m.At = v.Sent
+	m.At = v.sent
 	_ = v.client.WebSocket.WriteMessage(v.controlType(), m.Append(nil))
 }
 
@@ -244,9 +287,9 @@ func (v *Session) message(data []byte, lost bool) {
 func (v *Session) count(n uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.Received += n
-	if !v.WithholdAcks {
-		v.write(control.Message{Type: control.Ack, N: v.Received})
+	v.claim.Received += n
+	if !v.withholdAcks {
+		v.write(control.Message{Type: control.Ack, N: v.claim.Received})
 	}
 }
 
@@ -265,8 +308,8 @@ func (v *Session) hear(data []byte, lost bool) {
 		return
 	}
 	v.mu.Lock()
-	if v.greeted && m.At != v.Received {
-		v.server.t.Errorf("wstest: %s: %d messages have come", data, v.Received)
+	if v.greeted && m.At != v.claim.Received {
+		v.server.t.Errorf("wstest: %s: %d messages have come", data, v.claim.Received)
 	}
 	v.mu.Unlock()
 	switch m.Type {
@@ -300,20 +343,20 @@ func (v *Session) welcome(m control.Message, lost bool) {
 	switch {
 	case h.Resumed:
 		word = "resumed"
-		if m.At != v.Received {
-			v.server.t.Errorf("wstest: hello at %d, %d messages have come", m.At, v.Received)
+		if m.At != v.claim.Received {
+			v.server.t.Errorf("wstest: hello at %d, %d messages have come", m.At, v.claim.Received)
 		}
-		v.Sent = h.Recv // what was sent beyond that is to be sent again
+		v.sent = h.Recv // what was sent beyond that is to be sent again
 	case h.Reason != "":
 		word = h.Reason
 	}
 	if !h.Resumed {
-		v.Received, v.Sent = 0, 0
+		v.claim.Received, v.sent = 0, 0
 	}
-	v.ID, v.Token = h.ID, h.Token
+	v.claim.ID, v.claim.Token = h.ID, h.Token
 	v.words = append(v.words, "hello:"+word)
-	if !v.WithholdAcks && h.Window > 0 {
-		v.write(control.Message{Type: control.Ack, N: v.Received})
+	if !v.withholdAcks && h.Window > 0 {
+		v.write(control.Message{Type: control.Ack, N: v.claim.Received})
 	}
 	v.mu.Unlock()
 }
