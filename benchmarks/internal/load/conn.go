@@ -37,6 +37,7 @@ type conn struct {
 	seeking bool   // for a stamp in it
 	found   bool   // a stamp in it
 	seq     uint32 // of the next message
+	count   count  // of wspulse.v1
 }
 
 const (
@@ -78,7 +79,7 @@ func (w *worker) dial(c *conn, place int) error {
 		return fmt.Errorf("socket: %w", err)
 	}
 	c.fd, c.state, c.started = fd, connecting, clock.Now()
-	c.carry, c.left = c.carry[:0], 0
+	c.carry, c.left, c.count = c.carry[:0], 0, count{}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
@@ -110,8 +111,8 @@ func (w *worker) request(c *conn) error {
 		return fmt.Errorf("connect: %w", unix.Errno(code))
 	}
 	request := fmt.Sprintf("GET /ws?room=%s&id=c%d HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-		peers.RoomName(int(c.room.index)), c.id, w.load.cfg.Server.Addr, clientKey)
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
+		peers.RoomName(int(c.room.index)), c.id, w.load.cfg.Server.Addr, clientKey, w.load.dialect.Offer())
 	c.state = upgrading
 	if err := w.write(c, []byte(request)); err != nil {
 		return err
@@ -131,6 +132,10 @@ func (w *worker) upgraded(c *conn, b []byte) (rest []byte, err error) {
 		return nil, fmt.Errorf("refused: %.40q", head)
 	}
 	hello := w.load.dialect.Hello
+	if w.load.dialect.Protocol != "" {
+		c.state = greeting
+		return b[end+4:], nil
+	}
 	if hello == "" {
 		w.up(c)
 		return b[end+4:], nil
@@ -144,6 +149,14 @@ func (w *worker) upgraded(c *conn, b []byte) (rest []byte, err error) {
 
 // greeted reads the answer to the hello, in which there may be stamps.
 func (w *worker) greeted(c *conn, payload []byte, now int64) error {
+	if w.load.dialect.Protocol != "" {
+		if !bytes.Contains(payload, []byte(`"hello"`)) {
+			return fmt.Errorf("refused: %.80q", payload)
+		}
+		w.up(c)
+		w.acknowledge(c)
+		return nil
+	}
 	if !bytes.Contains(payload, []byte(`"connect"`)) || bytes.Contains(payload, []byte(`"error"`)) {
 		return fmt.Errorf("refused: %.80q", payload)
 	}

@@ -107,6 +107,7 @@ func (d *driver) due(l *load) int64 {
 func (d *driver) sendOne(w *worker, c *conn) {
 	d.request.put(d.at, c.seq, clock.Now())
 	d.sent++
+	c.count.sent++
 	if err := w.write(c, d.request.bytes); err != nil {
 		w.lose(c, err)
 	}

@@ -44,7 +44,7 @@ func (w *worker) consume(c *conn, b []byte, now int64) (rest []byte, err error) 
 		switch {
 		case !ok:
 			return b, nil
-		case b[0]&0x0f >= firstCtrl, c.state == greeting: // these are taken whole
+		case b[0]&0x0f >= firstCtrl, b[0]&0x0f == opBinary, c.state == greeting: // these are taken whole
 			if len(b) < header+size {
 				return b, nil
 			}
@@ -97,7 +97,10 @@ func (w *worker) payload(c *conn, b []byte, now int64) (n int, wait bool) {
 		c.found = true
 		c.seeking = w.load.dialect.Joined
 	}
-	if c.left -= len(b); c.left == 0 && !c.found && c.size == 2 && w.load.dialect.TextPing {
+	if c.left -= len(b); c.left == 0 && w.load.dialect.Protocol != "" {
+		w.received(c, c.size, now)
+	}
+	if c.left == 0 && !c.found && c.size == 2 && w.load.dialect.TextPing {
 		w.tally.pings++
 		_ = w.write(c, newFrame([]byte("{}")).bytes)
 	}
@@ -116,6 +119,9 @@ func (w *worker) whole(c *conn, first byte, payload []byte, now int64) error {
 		return nil
 	case opClose:
 		return fmt.Errorf("%w: %q", errClosed, payload)
+	}
+	if first&0x0f == opBinary && c.state == open { // of wspulse.v1: nothing that it does not know
+		return nil
 	}
 	if c.state == greeting {
 		return w.greeted(c, payload, now)

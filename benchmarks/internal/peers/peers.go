@@ -47,6 +47,15 @@ type Dialect struct {
 	Count    Form   // of messages to be counted
 	Joined   bool   // several messages may share a frame
 	TextPing bool   // the server pings with "{}" and wants that back
+	Protocol string // the subprotocol that clients offer: wspulse.v1, or none
+}
+
+// Offer returns the header that offers the subprotocol.
+func (d Dialect) Offer() string {
+	if d.Protocol == "" {
+		return ""
+	}
+	return "Sec-WebSocket-Protocol: " + d.Protocol + "\r\n"
 }
 
 // An Entry is a kind of server.
@@ -83,7 +92,7 @@ const BufferSize = 1024
 // RoomName returns the name of the i-th room. Names are short, for the protocols that repeat them in each message.
 func RoomName(i int) string { return fmt.Sprintf("r%d", i) }
 
-var entries = []Entry{wspulseEntry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, uwsEntry, floorEntry, batchFloorEntry}
+var entries = []Entry{wspulseEntry, wspulseV1Entry, chatEntry, gwsEntry, melodyEntry, centrifugeEntry, coderEntry, uwsEntry, floorEntry, batchFloorEntry}
 
 // Why some peers cannot run some scenarios.
 const (

@@ -3,6 +3,7 @@ package peers
 import (
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	wspulse "github.com/wspulse/server"
 )
@@ -13,6 +14,22 @@ var wspulseEntry = Entry{
 	About:   "Server.Broadcast of a Frame through JSONCodec: `{\"event\":\"m\",\"payload\":\"…\"}`. Echo through OnMessage and Connection.Send.",
 	Dialect: jsonDialect,
 	New:     newWspulse,
+}
+
+// wspulseV1Entry is the same server with clients that speak wspulse.v1, and with what that needs: a resume window.
+var wspulseV1Entry = Entry{
+	Name:    "wspulse-v1",
+	Module:  "github.com/wspulse/server",
+	About:   "The same with WithResumeWindow of 30 s and clients that speak wspulse.v1: every message is kept until it is acknowledged.",
+	Dialect: Dialect{Echo: jsonForm, Count: jsonForm, Protocol: "wspulse.v1"},
+	Cannot:  map[string]string{"resume": "the load generator has no claims"},
+	New: func(cfg Config) (Peer, error) {
+		cfg.Resume = max(cfg.Resume, 30*time.Second)
+		if cfg.Left == nil {
+			cfg.Left = func() {}
+		}
+		return newWspulse(cfg)
+	},
 }
 
 type wspulsePeer struct {
