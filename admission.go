@@ -80,10 +80,10 @@ func (h *hub) freeSeat(held seat) {
 	h.admission.free(held.key)
 }
 
-// claim sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is
+// takeSeat sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is
 // the session that it replaces, if there is one: what that has on its limits is counted as free unless it is in a
 // callback. Hub.
-func (h *hub) claim(held seat, old *session) (full Limit) {
+func (h *hub) takeSeat(held seat, old *session) (full Limit) {
 	if held.taken {
 		return ""
 	}

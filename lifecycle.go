@@ -83,7 +83,7 @@ func (h *hub) contend(s *session, r registration, c comeback) {
 
 // replace opens a session in the place of old, if there is one, and if there is a seat.
 func (h *hub) replace(old *session, r registration, c comeback) {
-	if full := h.claim(r.seat, old); full != "" {
+	if full := h.takeSeat(r.seat, old); full != "" {
 		h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
 		h.turnAwayFull(r.link, full)
 		return

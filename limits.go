@@ -106,8 +106,8 @@ func (l *link) awaitTurn(r rate) error {
 	return nil
 }
 
-// checkRate ends a transport whose peer sends more than it may, or lets it wait if it speaks wspulse.v1. A close frame is free, and so is a pong that answers a
-// ping.
+// checkRate ends a transport whose peer sends more than it may, or lets it wait if it speaks wspulse.v1. A close frame
+// is free, and so is a pong that answers a ping.
 func (l *link) checkRate(opcode wire.Opcode) error {
 	if l.received == nil || opcode == wire.OpClose {
 		return nil

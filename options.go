@@ -113,7 +113,7 @@ func WithOnConnect(fn func(Connection)) ServerOption {
 // returned, in the order in which they were sent. See [WithOnConnect] for what goes on while it blocks.
 //
 // A panic in it ends the transport with close code 1011, and reaches OnTransportDrop or OnDisconnect as a
-// [*PanicError]. Messages that wait behind it are lost.
+// [*PanicError]. Messages that wait behind it are lost, but with wspulse.v1, where they are given to OnMessage.
 //
 // Default none. nil means none, and messages are read and discarded.
 func WithOnMessage(fn func(Connection, Frame)) ServerOption {
@@ -136,7 +136,8 @@ func WithOnDisconnect(fn func(Connection, error)) ServerOption {
 }
 
 // WithOnTransportDrop sets the callback that runs when a WebSocket dies and its session is suspended, with the error
-// that OnDisconnect would have got. It never runs without a resume window. The session is suspended before it runs:
+// that OnDisconnect would have got; or when another one has taken the session over: [ErrTransportReplaced]. It never
+// runs without a resume window, but for [WithDuplicatePolicy]. The session is suspended before it runs:
 // while an OnMessage blocks, it waits, and the peer may have resumed the session by then.
 //
 // Default none. nil means none.
@@ -223,7 +224,8 @@ func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
 }
 
 // WithResumeWindow sets how long a session outlives its WebSocket. A peer that connects with the same connectionID
-// within d goes on with the same Connection, and gets what was queued meanwhile. A window that passes while the
+// within d goes on with the same Connection, and gets what was queued meanwhile. One that speaks wspulse.v1 needs its
+// token for that, and gets what it has not acknowledged too. A window that passes while the
 // process stands still is given d more, and 5 s at the most: its peer may be there already, and wait for an answer.
 //
 // Danger: whoever connects with a connectionID gets what is queued for it. ConnectFunc must make sure whose it is.

@@ -63,7 +63,9 @@ func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
 }
 
 // WithMessageRate sets how many messages a peer may send: perSecond in the long run, and burst of them at once. One
-// more ends the transport with close code 1008 and a [*LimitError]. The count begins anew with each WebSocket.
+// more ends the transport with close code 1008 and a [*LimitError]. The count begins anew with each WebSocket. A peer
+// that speaks wspulse.v1 is not cut: reading waits until it may send again, so that what it sends anew after a drop costs
+// it nothing.
 //
 // Pings count as messages, and so do pongs that answer none of the server's pings. Close frames do not. What waited
 // while a callback ran is not held against the peer.
@@ -137,6 +139,8 @@ func WithSendBufferBytes(n int) ServerOption {
 //
 // What a socket does not take goes back to its queue, but for the one message that has begun. That is counted too,
 // but can't be dropped: other frames of its session, and of those that hold as much, are dropped in its place.
+// What is kept for a peer that speaks wspulse.v1 until it acknowledges counts, and can't be dropped either: where
+// dropping the rest is not enough, the suspended sessions that hold most of it end (DisconnectMemory).
 // Over TLS, up to 16 KiB and the frame that goes over it are held for a peer that does not read, and are not counted.
 // Nor is what a session that has ended still writes, nor what waits in a room to be fanned out.
 //

@@ -33,8 +33,8 @@ func WithAckWindow(frames, bytes int) ServerOption {
 }
 
 // WithAckTimeout sets how long something may be sent and nothing acknowledged before the transport is cut with close
-// code 1008 and a [*LimitError]. The session is suspended: a page that is frozen, and whose browser answers pings, holds
-// it no longer than that and the resume window. It is looked at with each ping.
+// code 1008 and a [*LimitError]. The session is suspended: a page that is frozen, and whose browser answers pings,
+// holds it no longer than that and the resume window. It is looked at with each ping.
 //
 // Danger: browsers slow the timers of hidden pages to one a minute; a shorter time cuts them.
 //
@@ -62,7 +62,8 @@ const (
 )
 
 // WithDuplicatePolicy sets what happens when a peer connects with the connectionID of a session that is connected. A
-// session that is suspended is resumed in any case, and a peer of wspulse.v1 with the right token takes its session over.
+// session that is suspended is resumed in any case, and a peer of wspulse.v1 with the right token takes its session
+// over.
 //
 // Danger: with Resume, whoever connects with a connectionID gets the session. ConnectFunc must make sure whose it is.
 // With Reject, a client whose network has died is refused until its old transport is known to be dead; see
@@ -77,8 +78,8 @@ func WithDuplicatePolicy(p DuplicatePolicy) ServerOption {
 }
 
 // WithRefusalStatus answers a request that is refused with its HTTP status also where it offers wspulse.v1. Otherwise
-// such a request is upgraded, told why, and closed with a code of 4401 to 4503: a page that is refused with a status learns
-// nothing of it. More than 64 of those at a time get the status in any case.
+// such a request is upgraded, told why, and closed with a code of 4401 to 4503: a page that is refused with a status
+// learns nothing of it. More than 64 of those at a time get the status in any case.
 //
 // Default off.
 func WithRefusalStatus() ServerOption {
