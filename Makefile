@@ -26,7 +26,7 @@ each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && $(2))
 benchmark = @go build -C benchmarks -o $(CURDIR)/.bin/$(2) $(1) && .bin/$(2) -dir benchmarks
 
 .PHONY: help check format tidy vet lint test stress cover bench bench-peers bench-record soak soak-record
-.PHONY: fuzz browser vuln chat
+.PHONY: fuzz browser vuln chat lossless
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ bench-peers: ## wspulse beside its peers, about an hour; ARGS='-scenario fanout 
 
 bench-record: ## the same, merged into benchmarks/results.json, RESULTS.md and plots
 	$(call benchmark,.,bench) -record $(ARGS)
+
+lossless: ## two minutes and 1,000 faults: clients of wspulse.v1 lose nothing; draws docs/lossless.svg
+	go test -count=1 -timeout 15m -run '^TestLossless$$' -v ./internal/losslesstest \
+	-messages 200000 -faults 1000 -length 2m -picture $(CURDIR)/docs/lossless.svg
 
 soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
 	$(call benchmark,./soak,soak) $(ARGS)
