@@ -222,3 +222,27 @@ func TestLossless_GapsAreExact(t *testing.T) {
 		})
 	}
 }
+
+// More than 64 requests that are refused at a time get the status.
+func TestLossless_RefusedAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		var inBand, byStatus int
+		for range 70 { // whose clients do not go away
+			response, err := w.web.NewSession("/?refuse", wstest.WithDownstream(wstest.Faults{})).TryConnect()
+			switch {
+			case err == nil:
+				inBand++
+			case response != nil && response.StatusCode == 401:
+				byStatus++
+			}
+		}
+		if inBand != 64 || byStatus != 6 {
+			t.Errorf("%d were told over the WebSocket, %d by status", inBand, byStatus)
+		}
+		time.Sleep(2 * time.Second)
+		if _, err := w.web.NewSession("/?refuse").TryConnect(); err != nil {
+			t.Error("there is no room again: ", err)
+		}
+	})
+}

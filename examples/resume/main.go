@@ -194,12 +194,12 @@ func run(ctx context.Context, addr string, every time.Duration, keys io.Reader, 
 
 	lossless, c, err := watch(ctx, listener.Addr().String(), "wspulse.v1")
 	if err != nil {
-		return err
+		return unlessOver(ctx, err)
 	}
 	defer c.Close()
 	plain, p, err := watch(ctx, listener.Addr().String(), "plain", client.WithoutProtocol())
 	if err != nil {
-		return err
+		return unlessOver(ctx, err)
 	}
 	defer p.Close()
 	go count(ctx, server)
@@ -229,6 +229,14 @@ func run(ctx context.Context, addr string, every time.Duration, keys io.Reader, 
 		lossless.network.fail()
 		plain.network.fail()
 	}
+}
+
+// unlessOver returns an error, unless ctx has ended, which is why there is one.
+func unlessOver(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // breakAfter returns when the network is to break by itself; nil: never.

@@ -119,8 +119,14 @@ func TestOffered_NoClaim(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"t":"bye","reason":"x","reconnect":true,"after":[1,2],"at":3}`))
 	f.Add([]byte(`{"t":"hello","id":"x","recv":4,"at":2}`))
+	f.Add([]byte(`{"t":"ack","n":9007199254740991,"at":0}`))
+	f.Add([]byte(`{"t":"ack","n":01,"at":10}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := control.Parse(data, toClient...)
+		if slow, slowErr := control.Parse(append([]byte(" "), data...), toClient...); len(data) < control.MaxSize &&
+			(slow != m || (slowErr == nil) != (err == nil)) {
+			t.Errorf("%q is %+v, %v, and behind a space %+v, %v", data, m, err, slow, slowErr)
+		}
 		if err != nil {
 			return
 		}
@@ -132,4 +138,16 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q becomes %+v, then %q, then %+v, %v", data, m, text, again, err)
 		}
 	})
+}
+
+// A claim of a megabyte is none, and is not kept.
+func TestOffered_LongClaim(t *testing.T) {
+	for _, claim := range []string{
+		control.Claim{ID: strings.Repeat("x", 1<<20), Token: strings.Repeat("t", 43)}.String(),
+		"wspulse.v1.resume.YQ." + strings.Repeat("1", 1<<20) + "." + strings.Repeat("t", 43),
+	} {
+		if v1, got, _ := control.Offered([]string{control.Protocol, claim}); !v1 || got != nil {
+			t.Errorf("%v, %v", v1, got)
+		}
+	}
 }
