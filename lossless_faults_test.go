@@ -246,3 +246,36 @@ func TestLossless_RefusedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Two connections with one claim at the same moment: one has the session, the other one is told why not.
+func TestLossless_TwoClaimsAtOnce(t *testing.T) {
+	for range 50 {
+		inBubble(t, func(t *testing.T) {
+			w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+			alice := w.speak("r", "alice")
+			alice.Drop()
+			both := []*speaker{w.speaker("r", "alice"), w.speaker("r", "alice")}
+			done := make(chan struct{})
+			for _, s := range both {
+				s.SetClaim(alice.Claim())
+				s.WithholdAcks(true)
+				go func() {
+					defer func() { done <- struct{}{} }()
+					_, _ = s.TryConnect()
+				}()
+			}
+			<-done
+			<-done
+			synctest.Wait()
+			w.send("alice", "a")
+			synctest.Wait()
+			first, second := both[0].Heard(), both[1].Heard()
+			if first != "hello:resumed a" {
+				first, second = second, first
+			}
+			if first != "hello:resumed a" || strings.TrimPrefix(second, "hello:resumed ") != "bye:conflict close:4409" {
+				t.Fatalf("heard %q and %q", first, second)
+			}
+		})
+	}
+}

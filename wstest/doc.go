@@ -20,6 +20,9 @@
 // [Faults] are set for each direction, when a client dials or at any time later: latency, a slow line, a small window,
 // a black hole, a cut or a reset after so many bytes. [Wrap] puts the same faults between a program and a real socket.
 //
+// A [Session] is a client of wspulse.v1 that a test directs: it can lose a hello, keep acknowledgements back, and claim
+// what it likes.
+//
 // What belongs to a bubble (a Server, a Listener, a Conn) has to be made in it. Whatever waits here waits for ten
 // seconds at most; then the test fails.
 package wstest
