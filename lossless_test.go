@@ -1,6 +1,7 @@
 package wspulse
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -101,7 +102,8 @@ func TestOutbox_Numbered(t *testing.T) {
 			}
 			network = network[n:]
 		}
-		write := func(whole, goesOn, takenOver bool) (over bool) {
+		var write func(whole, goesOn, takenOver bool) (over bool)
+		write = func(whole, goesOn, takenOver bool) (over bool) {
 			if task := o.take(link, batch); task == taskNothing {
 				return true
 			}
@@ -122,12 +124,19 @@ func TestOutbox_Numbered(t *testing.T) {
 			writer := link
 			if takenOver {
 				deliver(random.IntN(len(network) + 1))
+				messages = slices.Clone(messages)
+				batch.Reset()
 				reconnect()
+				for over := false; !over; over = write(true, true, false) {
+				}
 			}
 			note("wrote %d messages, and %d bytes", len(messages), len(rest))
 			o.written(writer, messages, message != nil)
 			batch.Reset()
 			if writer != link {
+				if !o.more(writer) || o.pumping {
+					fail(errors.New("a writer that was replaced is mistaken for the one in its place"))
+				}
 				return false
 			}
 			if network = append(network, rest...); message != nil {

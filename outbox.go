@@ -201,11 +201,11 @@ func (o *outbox) uncork(l *link) bool {
 	return o.stays()
 }
 
-// more says whether the running write pump has more to do. If not, it ends.
-func (o *outbox) more() bool {
+// more says whether the write pump of l, which runs, has more to do. If not, it ends.
+func (o *outbox) more(l *link) bool {
 	o.mu.Lock()
 	defer o.unlock()
-	return o.stays()
+	return l.replaced.Load() || o.stays()
 }
 
 // attach says which link writes from now on. With a ledger its transport begins with that hello, and with what has been

@@ -33,7 +33,7 @@ func (l *link) writeReady(batch *wire.Batch) (more bool) {
 	case taskWrite:
 		rest, message, err := l.writeNow(batch)
 		if rest == nil && err == nil {
-			return l.session.outbox.more()
+			return l.session.outbox.more(l)
 		}
 		go l.writePump(rest, message, err)
 	case taskFinish, taskHangUp, taskReplaced:
