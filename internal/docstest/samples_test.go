@@ -20,6 +20,7 @@ var imports = map[string]string{
 	"net": "net", "netip": "net/netip", "os": "os", "signal": "os/signal", "strings": "strings", "sync": "sync",
 	"testing": "testing", "time": "time",
 
+	"client":    "github.com/wspulse/server/client",
 	"router":    "github.com/wspulse/core/router",
 	"websocket": "github.com/gorilla/websocket",
 	"wspulse":   "github.com/wspulse/server",

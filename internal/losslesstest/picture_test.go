@@ -24,7 +24,7 @@ func (l *timeline) note(at time.Time) {
 
 // picture draws the messages over time, with the faults below them.
 func (p *proof) picture() []byte {
-	const width, height, left, top, plot = 760, 330, 60, 60, 150
+	const width, height, left, top, plot = 860, 340, 190, 60, 150
 	end := p.timeline.times[len(p.timeline.times)-1]
 	var counts [slices]int
 	most := 1
@@ -41,7 +41,7 @@ func (p *proof) picture() []byte {
 	fmt.Fprintf(&b, `<title>Messages received over time, and the faults</title><rect width="%d" height="%d" rx="6" fill="#fff"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="16" y="24" font-size="15" font-weight="600">%d messages through %d faults: %d lost, %d twice</text>`+"\n",
 		v1.sent, p.faults.total(), v1.lost, v1.doubled)
-	fmt.Fprintf(&b, `<text x="16" y="42" fill="#666">messages a second, both ways; plain clients beside them lost %d of %d, and got %d twice</text>`+"\n",
+	fmt.Fprintf(&b, `<text x="16" y="42" fill="#666">messages a second, all clients, both ways; four plain ones beside them lost %d of %d, and got %d twice</text>`+"\n",
 		plain.lost, plain.sent, plain.doubled)
 	perSecond := func(n int) float64 { return float64(n) * slices / end.Seconds() }
 	for _, share := range []float64{0, 0.5, 1} {
@@ -62,7 +62,7 @@ func (p *proof) picture() []byte {
 				fmt.Fprintf(&b, "M%.1f %dv10", x(min(end, m.at.Sub(p.timeline.start))), y)
 			}
 		}
-		fmt.Fprintf(&b, `"/></g><text x="%d" y="%d" font-size="10" stroke="#fff" stroke-width="3" paint-order="stroke">%s</text>`+"\n", left+2, y+9, name)
+		fmt.Fprintf(&b, `"/></g><text x="%d" y="%d" text-anchor="end" font-size="11">%s</text>`+"\n", left-6, y+9, name)
 	}
 	fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end" fill="#666">%.0f s</text></svg>`+"\n", width-20, height-6, end.Seconds())
 	return []byte(b.String())
