@@ -33,26 +33,6 @@ func TestLossless_AcksAreHeardDuringACallback(t *testing.T) {
 	})
 }
 
-// The old transport is stuck in writing when the client comes back.
-func TestLossless_TakesOverFromAWriter(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		old := w.speak("r", "alice", wstest.WithDownstream(unbuffered))
-		old.WithholdAcks(true)
-		w.send("alice", "1", "2")
-		old.expect("hello:new 1 2")
-		old.Client().Conn.Downstream(wstest.Faults{Window: wstest.Unbuffered, BlackHole: true})
-		w.send("alice", strings.Fields(seq(3, 9))...)
-		synctest.Wait()
-		alice := w.speaker("r", "alice")
-		alice.SetClaim(old.Claim())
-		alice.SetReceived(1)
-		alice.back().expect("hello:resumed " + seq(2, 9))
-		w.send("alice", "10")
-		alice.expect("10")
-	})
-}
-
 // A second drop, and acknowledgements, while what was lost is sent again.
 func TestLossless_DropsDuringTheReplay(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -88,50 +68,6 @@ func TestLossless_ResumesAfterHours(t *testing.T) {
 		w.send("alice", "a")
 		time.Sleep(23 * time.Hour)
 		alice.back().expect("hello:new hello:resumed a")
-	})
-}
-
-func TestLossless_Identity(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		bob := w.speaker("r", "bob")
-		bob.SetClaim(alice.Claim())
-		bob.back().expect("hello:identity")
-		mallory := w.speaker("r", "alice")
-		mallory.SetClaim(wstest.Claim{ID: "alice", Token: strings.Repeat("A", 43)}) // a guess
-		mallory.back().expect("hello:token")
-		alice.expect("hello:new bye:duplicate close:1000")
-	})
-}
-
-// Where ConnectFunc leaves the ID open, the token says who it is.
-func TestLossless_NamedByItsToken(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithMaxConnections(1))
-		guest := w.speak("r", "")
-		id := guest.Hello().ID
-		guest.drop()
-		w.send(id, "a")
-		guest.back().expect("hello:new hello:resumed a")
-		guest.drop()
-		guest.SetClaim(wstest.Claim{ID: id, Token: strings.Repeat("A", 43)})
-		guest.back().expect("bye:max_connections close:4429") // it would be another one, for whom there is no seat
-	})
-}
-
-// Whoever does not speak wspulse.v1 can't go on with a session that does, nor the other way round.
-func TestLossless_AndPlain(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		alice.drop()
-		plain := w.dial("r", "alice")
-		alice.back().expect("hello:new hello:duplicate")
-		plain.expectClose(1000, "duplicate connection id")
-		if got := sorted(w.events.take()); strings.Count(got, "connect") != 5 {
-			t.Errorf("events %q", got)
-		}
 	})
 }
 
@@ -218,63 +154,6 @@ func TestLossless_GapsAreExact(t *testing.T) {
 			time.Sleep(time.Second)
 			if synctest.Wait(); alice.Claim().Received != messages {
 				t.Errorf("seed %d: %d of %d", seed, alice.Claim().Received, messages)
-			}
-		})
-	}
-}
-
-// More than 64 requests that are refused at a time get the status.
-func TestLossless_RefusedAtOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t)
-		var inBand, byStatus int
-		for range 70 { // whose clients do not go away
-			response, err := w.web.NewSession("/?refuse", wstest.WithDownstream(wstest.Faults{})).TryConnect()
-			switch {
-			case err == nil:
-				inBand++
-			case response != nil && response.StatusCode == 401:
-				byStatus++
-			}
-		}
-		if inBand != 64 || byStatus != 6 {
-			t.Errorf("%d were told over the WebSocket, %d by status", inBand, byStatus)
-		}
-		time.Sleep(2 * time.Second)
-		if _, err := w.web.NewSession("/?refuse").TryConnect(); err != nil {
-			t.Error("there is no room again: ", err)
-		}
-	})
-}
-
-// Two connections with one claim at the same moment: one has the session, the other one is told why not.
-func TestLossless_TwoClaimsAtOnce(t *testing.T) {
-	for range 50 {
-		inBubble(t, func(t *testing.T) {
-			w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-			alice := w.speak("r", "alice")
-			alice.Drop()
-			both := []*speaker{w.speaker("r", "alice"), w.speaker("r", "alice")}
-			done := make(chan struct{})
-			for _, s := range both {
-				s.SetClaim(alice.Claim())
-				s.WithholdAcks(true)
-				go func() {
-					defer func() { done <- struct{}{} }()
-					_, _ = s.TryConnect()
-				}()
-			}
-			<-done
-			<-done
-			synctest.Wait()
-			w.send("alice", "a")
-			synctest.Wait()
-			first, second := both[0].Heard(), both[1].Heard()
-			if first != "hello:resumed a" {
-				first, second = second, first
-			}
-			if first != "hello:resumed a" || strings.TrimPrefix(second, "hello:resumed ") != "bye:conflict close:4409" {
-				t.Fatalf("heard %q and %q", first, second)
 			}
 		})
 	}

@@ -1,7 +1,6 @@
 package wspulse_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,103 +89,6 @@ func TestLossless_SendsAgain(t *testing.T) {
 	})
 }
 
-func TestLossless_TakesOver(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		old := w.speak("r", "alice")
-		w.send("alice", "a")
-		old.expect("hello:new a")
-		alice := w.speaker("r", "alice")
-		alice.SetClaim(old.Claim())
-		alice.back().expect("hello:resumed")
-		old.expect("bye:conflict close:4409")
-		w.send("alice", "b")
-		alice.expect("b")
-		w.expect("alice:connect alice:drop(replaced) alice:restore")
-	})
-}
-
-// A callback of the old transport does not hold up the new one, and is over before the next one begins.
-func TestLossless_TakesOverFromACallback(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		var w *world
-		release := make(chan struct{})
-		w = newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
-			w.events.add("begin(%s)", f.Event)
-			if f.Event == "x" {
-				<-release
-			}
-			w.events.add("end(%s)", f.Event)
-		}))
-		old := w.speak("r", "alice")
-		old.Send("x", "y")
-		synctest.Wait()
-		time.Sleep(time.Second)
-		alice := w.speaker("r", "alice")
-		alice.SetClaim(old.Claim())
-		alice.back().expect("hello:resumed")
-		if recv := alice.Hello().Recv; recv != 2 {
-			t.Errorf("%d accepted", recv)
-		}
-		alice.Send("z")
-		w.send("alice", "a")
-		alice.expect("a")
-		alice.Ping()
-		alice.expect("pong")
-		w.expect("alice:connect begin(x)")
-		close(release)
-		w.expect("end(x) begin(y) end(y) alice:drop(replaced) alice:restore " +
-			"begin(z) end(z)")
-		time.Sleep(time.Second)
-		alice.expect("ack:3")
-	})
-}
-
-func TestLossless_HelloLost(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		w.send("alice", "a")
-		alice.expect("hello:new a")
-		alice.LoseHello(true)
-		for i := range 5 {
-			alice.drop()
-			w.send("alice", fmt.Sprint(i))
-			alice.back().expect("")
-		}
-		alice.drop()
-		alice.LoseHello(false)
-		alice.back().expect("hello:resumed 0 1 2 3 4")
-	})
-}
-
-// The first hello is lost: the client has no token, and gets a session of its own.
-func TestLossless_FirstHelloLost(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speaker("r", "alice")
-		alice.LoseHello(true)
-		alice.back().drop()
-		alice.LoseHello(false)
-		alice.back().expect("hello:new")
-	})
-}
-
-func TestLossless_OldTokenStolen(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		stolen := alice.Claim()
-		alice.drop()
-		alice.back().expect("hello:new hello:resumed") // and confirms the new token
-		alice.drop()
-		mallory := w.speaker("r", "alice")
-		mallory.SetClaim(stolen)
-		mallory.back().expect("hello:token")
-		alice.back().expect("hello:duplicate")
-	})
-}
-
 func TestLossless_Gap(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithSendBufferSize(2), wspulse.WithAckWindow(3, 1<<20))
@@ -257,20 +159,6 @@ func TestLossless_ServerEnds(t *testing.T) {
 	}
 }
 
-func TestLossless_Expired(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		alice.Send("x", "y")
-		alice.drop()
-		time.Sleep(2 * time.Minute)
-		alice.back().expect("hello:new hello:expired")
-		if recv := alice.Hello().Recv; recv != 2 {
-			t.Errorf("%d processed", recv)
-		}
-	})
-}
-
 // One message that makes OnMessage panic is processed once, and those behind it are.
 func TestLossless_Panic(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -288,26 +176,6 @@ func TestLossless_Panic(t *testing.T) {
 		alice.expect("hello:new bye:panic close:1011")
 		alice.back().expect("hello:resumed ack:3")
 		w.expect("alice:connect message(bad) message(x) message(y) alice:drop(panic=bad) alice:restore")
-	})
-}
-
-// A token that has come is good, also where nothing has been said by the transport that brought it, nor by those since.
-func TestLossless_TokenIsKeptUntilTheNextHasCome(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		alice.expect("hello:new")
-		alice.WithholdAcks(true)
-		alice.drop()
-		alice.back().expect("hello:resumed")
-		alice.LoseHello(true)
-		for range 3 {
-			alice.drop()
-			alice.back().expect("")
-		}
-		alice.LoseHello(false)
-		alice.drop()
-		alice.back().expect("hello:resumed")
 	})
 }
 
@@ -373,92 +241,5 @@ func TestLossless_RateIsBackPressure(t *testing.T) {
 		alice.Send("e", "f", "g")
 		w.must(w.server.Kick("alice")) // which waits for nobody
 		w.took(start, 3*(time.Second+time.Millisecond))
-	})
-}
-
-func TestLossless_Refused(t *testing.T) {
-	for name, test := range map[string]struct {
-		query   string
-		options []wspulse.ServerOption
-		want    string
-		status  int
-	}{
-		"ConnectFunc": {"/?refuse", nil, "bye:unauthorized close:4401", 101},
-		"panic":       {"/?panic", nil, "bye:internal close:4503", 101},
-		"limit":       {"/?id=bob", []wspulse.ServerOption{wspulse.WithMaxConnections(1)}, "bye:max_connections close:4429", 101},
-		"duplicate": {"/?id=alice", []wspulse.ServerOption{wspulse.WithDuplicatePolicy(wspulse.Reject)},
-			"bye:duplicate close:4409", 101},
-		"status": {"/?refuse", []wspulse.ServerOption{wspulse.WithRefusalStatus()}, "", 401},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, test.options...)
-				w.speak("r", "alice")
-				bob := &speaker{w.web.NewSession(test.query), t}
-				response, err := bob.TryConnect()
-				if status := response.StatusCode; status != test.status || (err != nil) != (status != 101) {
-					t.Fatalf("%d, %v", status, err)
-				}
-				if err == nil {
-					bob.expect(test.want)
-				}
-			})
-		})
-	}
-}
-
-func TestDuplicatePolicy(t *testing.T) {
-	for name, test := range map[string]struct {
-		policy      wspulse.DuplicatePolicy
-		first, want string
-	}{
-		"Replace": {wspulse.Replace, "close", "alice:connect alice:connect alice:disconnect(duplicate)"},
-		"Resume":  {wspulse.Resume, "close", "alice:connect alice:drop(replaced) alice:restore"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T) {
-				w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithDuplicatePolicy(test.policy))
-				old := w.dial("r", "alice")
-				again := w.dial("r", "alice")
-				<-old.Done()
-				w.send("alice", "a")
-				again.expect("a")
-				synctest.Wait()
-				if got := sorted(w.events.take()); got != test.want {
-					t.Errorf("events %q", got)
-				}
-			})
-		})
-	}
-}
-
-func TestDuplicatePolicy_Reject(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute), wspulse.WithDuplicatePolicy(wspulse.Reject))
-		alice := w.dial("r", "alice")
-		if _, response, err := w.upgrade("?room=r&id=alice", nil); err == nil || response.StatusCode != 409 {
-			t.Errorf("answered %v", response)
-		}
-		alice.drop()
-		w.dial("r", "alice")
-		w.expect("alice:connect alice:drop(1006) alice:restore")
-	})
-}
-
-func TestLossless_TakeoverWar(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
-		alice := w.speak("r", "alice")
-		for i := range 3 {
-			other := w.speaker("r", "alice")
-			other.SetClaim(alice.Claim())
-			other.back()
-			alice.Heard()
-			<-alice.Done()
-			if again := alice.Bade().Reconnect; again != (i < 2) {
-				t.Errorf("takeover %d: reconnect %v", i+1, again)
-			}
-			alice = other
-		}
 	})
 }
