@@ -10,7 +10,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # The tests over real sockets: they hold with the poller of Linux and without.
-OVER_SOCKETS := . ./internal/wire ./internal/conformance ./internal/stresstest
+OVER_SOCKETS := . ./internal/wire ./internal/conformance ./internal/stresstest ./internal/losslesstest
 
 COUNT ?= 1
 STRESS ?= 1m

@@ -149,8 +149,7 @@ type comeback struct {
 	recv    uint64 // messages of the peer that the session it asks for has processed, if that is over
 }
 
-// weigh says what a claim is worth, and gives its ID to a registration that has none. s is the session of that ID. A
-// claim that counts what the session has never sent ends it.
+// weigh says what a claim is worth, and gives its ID to a registration that has none. s is the session of that ID.
 func (h *hub) weigh(r *registration) (s *session, c comeback) {
 	o := r.overture
 	if o == nil || o.claim == nil {
@@ -196,7 +195,8 @@ func (s *session) admits(claimed digest) bool {
 	return c.admits(claimed)
 }
 
-// comeBack resumes a session whose peer has a good claim, also where its old transport is not known to be dead.
+// comeBack resumes a session whose peer has a good claim, also where its old transport is not known to be dead. A claim
+// that counts what the session has never sent, or what it has forgotten, ends it.
 func (h *hub) comeBack(s *session, r registration) {
 	if next := h.takeNext(s); next != nil {
 		h.freeSeat(next.seat)
