@@ -36,7 +36,7 @@ const maxInBand = 64
 // It returns false where the client is to get the status.
 func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal) bool {
 	code, m := f.inBand()
-	if code == 0 || s.cfg.refusalStatus || overtureOf(r) == nil || checkWriter(w) != nil || r.Context().Err() != nil {
+	if code == 0 || s.cfg.refusalStatus || overtureOf(r) == nil || checkWriter(w) != nil {
 		return false
 	}
 	defer s.inBand.Add(-1)
@@ -59,6 +59,9 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 // handshake, or nobody is there to read it.
 func (f *refusal) inBand() (code int, m control.Message) {
 	switch {
+	case f.limit == LimitHandshakeTime:
+		code = codeUnavailable
+		m = control.Message{Reason: string(f.limit), Reconnect: true, After: retryBetween}
 	case f.limit != "":
 		code = codeTooMany
 		m = control.Message{Reason: string(f.limit), Reconnect: true, After: retryBetween}

@@ -341,7 +341,7 @@ func TestSessionLost_NoWindow(t *testing.T) {
 		w.must(u.Drained(t.Context()))
 		u.drop(false)
 		time.Sleep(2 * time.Second)
-		u.expect("drop lost:no window() restore")
+		u.expect("drop lost:dropped() restore")
 		u.say("b")
 		w.expect("b")
 	}, wspulse.WithResumeWindow(0))

@@ -118,7 +118,7 @@ func (v *ledger) lostFor(reason string) string {
 	case v.broken:
 		return "count"
 	}
-	return "no window"
+	return "dropped"
 }
 
 // abandon begins to count anew: with a session of which the server has processed so many messages. It returns the others

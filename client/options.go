@@ -109,7 +109,7 @@ func WithOnTransportRestore(fn func(c Client)) Option {
 // Lost is what an application is told when its session did not survive a drop.
 type Lost struct {
 	// Reason says why: "expired", "kicked", "closed", "memory", "shutdown", "duplicate", "token", "identity" or "count", as
-	// the server says, or "no window" where the server keeps no sessions.
+	// the server says, or "dropped" where the server keeps no sessions.
 	Reason string
 	// Unprocessed are the messages that the server's application has not processed, in the order of their Send. They are
 	// not sent again: only the application knows whether that makes sense. A message that the server had begun with may

@@ -101,13 +101,14 @@ func (e *end) Close() error {
 	return e.Conn.SetDeadline(time.Now())
 }
 
-// suffer lets faults happen until there are enough.
-func (a *account) suffer() {
+// suffer lets faults happen until there are enough: of that kind first, so that all are tried.
+func (a *account) suffer(kind fault) {
 	pause := *flagLength * (sessions + plain) / time.Duration(*flagFaults) * 2 / 3
 	for {
 		select {
 		case <-time.After(time.Duration(rand.Int64N(int64(2*pause)) + 1)):
-			a.strike(fault(rand.IntN(int(kinds))))
+			a.strike(kind)
+			kind = fault(rand.IntN(int(kinds)))
 		case <-a.proof.quit:
 			return
 		}

@@ -97,9 +97,9 @@ func newProof(t *testing.T) *proof {
 		a.up.next, a.down.next = 1, 1
 		p.accounts = append(p.accounts, a)
 	}
-	for _, a := range p.accounts {
+	for i, a := range p.accounts {
 		a.connect()
-		p.faulty.Go(a.suffer)
+		p.faulty.Go(func() { a.suffer(fault(i % int(kinds))) })
 	}
 	return p
 }
@@ -270,13 +270,14 @@ func (p *proof) crowd() {
 			p.t.Fatal(err)
 		}
 		p.t.Cleanup(func() { conn.Close() })
+		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
 		_, err = fmt.Fprintf(conn, "GET /?id=crowd-%d HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", i)
 		if err != nil {
 			p.t.Fatal(err)
 		}
 	}
-	padding, _ := json.Marshal(strings.Repeat("y", 10_000))
+	padding, _ := json.Marshal(strings.Repeat("y", 40_000))
 	p.faulty.Go(func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()

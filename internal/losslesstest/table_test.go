@@ -118,6 +118,7 @@ func (p *proof) judge() {
 	}
 	if p.faults.total() < *flagFaults || m.resumes.Load() == 0 || m.takeovers.Load() == 0 || m.replayed.Load() == 0 ||
 		m.overBudget.Load() == 0 {
-		p.t.Error("not everything was tried")
+		p.t.Errorf("not everything was tried: wanted %d faults, resumes, takeovers, messages sent again, and the memory budget",
+			*flagFaults)
 	}
 }
