@@ -7,24 +7,25 @@ import (
 	"time"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/vectors"
 )
 
 // protocolOptions are the options of the vectors.
 var protocolOptions = map[string]func(t *testing.T, value json.RawMessage) wspulse.ServerOption{
-	"window": option(func(d span) wspulse.ServerOption { return wspulse.WithResumeWindow(time.Duration(d)) }),
-	"heartbeat": option(func(d [2]span) wspulse.ServerOption {
+	"window": option(func(d vectors.Span) wspulse.ServerOption { return wspulse.WithResumeWindow(time.Duration(d)) }),
+	"heartbeat": option(func(d [2]vectors.Span) wspulse.ServerOption {
 		return wspulse.WithHeartbeat(time.Duration(d[0]), time.Duration(d[1]))
 	}),
 	"maxBytes":       option(wspulse.WithMaxMessageSize),
 	"sendBuffer":     option(wspulse.WithSendBufferSize),
 	"ackWindow":      option(func(most [2]int) wspulse.ServerOption { return wspulse.WithAckWindow(most[0], most[1]) }),
-	"ackTimeout":     option(func(d span) wspulse.ServerOption { return wspulse.WithAckTimeout(time.Duration(d)) }),
+	"ackTimeout":     option(func(d vectors.Span) wspulse.ServerOption { return wspulse.WithAckTimeout(time.Duration(d)) }),
 	"memoryBudget":   option(wspulse.WithMemoryBudget),
 	"maxConnections": option(wspulse.WithMaxConnections),
 	"messageRate": option(func(r [2]float64) wspulse.ServerOption {
 		return wspulse.WithMessageRate(r[0], int(r[1]))
 	}),
-	"handshakeTimeout": option(func(d span) wspulse.ServerOption {
+	"handshakeTimeout": option(func(d vectors.Span) wspulse.ServerOption {
 		return wspulse.WithHandshakeTimeout(time.Duration(d))
 	}),
 	"duplicates": option(func(policy string) wspulse.ServerOption {

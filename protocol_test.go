@@ -15,14 +15,15 @@ import (
 
 	wspulse "github.com/wspulse/server"
 	"github.com/wspulse/server/internal/rawpeer"
+	"github.com/wspulse/server/internal/vectors"
 )
 
 // The server, against the transcripts of wspulse.v1 in testdata/protocol. The client's part is played here, with bytes
 // that are written and read without the library.
 func TestProtocol(t *testing.T) {
-	for _, v := range vectors(t) {
-		if v.isFor("server") {
-			t.Run(v.name, func(t *testing.T) {
+	for _, v := range vectors.Read(t, "testdata/protocol") {
+		if v.IsFor("server") {
+			t.Run(v.Name, func(t *testing.T) {
 				inBubble(t, func(t *testing.T) { play(t, v) })
 			})
 		}
@@ -38,12 +39,12 @@ const (
 // A player plays the part of the clients.
 type player struct {
 	t      *testing.T
-	v      *vector
+	v      *vectors.Vector
 	step   int
 	w      *world
 	seen   journal
 	peers  map[string]*voice // by their names in the vector
-	stands bindings
+	stands vectors.Bindings
 	sent   map[string]int // messages of the application, by the connectionID they were for
 	id     string         // of the last dial on main
 	opcode byte           // of data messages
@@ -54,8 +55,8 @@ type player struct {
 }
 
 // play runs a vector. It fails with the step, what it wants, what has come, and what was said before.
-func play(t *testing.T, v *vector) {
-	p := &player{t: t, v: v, peers: make(map[string]*voice), stands: make(bindings), sent: make(map[string]int),
+func play(t *testing.T, v *vectors.Vector) {
+	p := &player{t: t, v: v, peers: make(map[string]*voice), stands: make(vectors.Bindings), sent: make(map[string]int),
 		opcode: rawpeer.OpText}
 	p.w = newWorld(t, p.options()...)
 	t.Cleanup(p.release)
@@ -71,27 +72,27 @@ func (p *player) fail(got string) {
 	p.t.Helper()
 	s := &p.v.Steps[p.step]
 	before := ""
-	if peer := p.peers[s.conn()]; peer != nil {
-		before = "\n  said on " + s.conn() + ":\n    " + strings.Join(peer.log, "\n    ")
+	if peer := p.peers[connOf(s)]; peer != nil {
+		before = "\n  said on " + connOf(s) + ":\n    " + strings.Join(peer.log, "\n    ")
 	}
-	p.t.Fatalf("%s: %s\n  step %d\n  want %s\n  got  %s%s", p.v.Row, p.v.About, p.step+1, s.text, got, before)
+	p.t.Fatalf("%s: %s\n  step %d\n  want %s\n  got  %s%s", p.v.Row, p.v.About, p.step+1, s.Text, got, before)
 }
 
-func (s *step) conn() string {
+func connOf(s *vectors.Step) string {
 	if s.On == "" {
 		return mainConn
 	}
 	return s.On
 }
 
-func (s *step) time(otherwise time.Duration) time.Duration {
+func timeOf(s *vectors.Step, otherwise time.Duration) time.Duration {
 	if s.Within > 0 {
 		return time.Duration(s.Within)
 	}
 	return otherwise
 }
 
-func (p *player) take(s *step) {
+func (p *player) take(s *vectors.Step) {
 	switch {
 	case s.Client != nil && s.Client.Dial != nil:
 		p.dial(s)
@@ -116,21 +117,21 @@ func (p *player) take(s *step) {
 }
 
 // peer returns the connection that a step is about.
-func (p *player) peer(s *step) *voice {
-	peer := p.peers[s.conn()]
+func (p *player) peer(s *vectors.Step) *voice {
+	peer := p.peers[connOf(s)]
 	if peer == nil {
-		p.t.Fatalf("step %d: nothing has dialled on %s", p.step+1, s.conn())
+		p.t.Fatalf("step %d: nothing has dialled on %s", p.step+1, connOf(s))
 	}
 	return peer
 }
 
-func (p *player) dial(s *step) {
+func (p *player) dial(s *vectors.Step) {
 	a := s.Client
 	offers := make([]string, 0, len(*a.Dial))
 	for _, o := range *a.Dial {
-		offers = append(offers, o.write(p.stands))
+		offers = append(offers, o.Write(p.stands))
 	}
-	id := p.stands.fill(a.As)
+	id := p.stands.Fill(a.As)
 	query := url.Values{"room": {"r"}, "id": {id}}
 	switch a.Refuse {
 	case "":
@@ -144,16 +145,16 @@ func (p *player) dial(s *step) {
 		p.t.Fatal(err)
 	}
 	peer := newVoice(p.t, conn, p.opcode)
-	if old := p.peers[s.conn()]; old != nil {
+	if old := p.peers[connOf(s)]; old != nil {
 		peer.log = append(slices.Clone(old.log), "--")
 	}
-	p.peers[s.conn()] = peer
+	p.peers[connOf(s)] = peer
 	early := ""
 	if len(a.Early) > 0 {
-		early = p.stands.write(a.Early)
+		early = p.stands.Write(a.Early)
 	}
 	peer.request(query, offers, early)
-	status, selected := peer.response(s.time(dialTime))
+	status, selected := peer.response(timeOf(s, dialTime))
 	wantStatus, wantSelected := http.StatusSwitchingProtocols, "wspulse.v1"
 	if a.Status > 0 {
 		wantStatus, wantSelected = a.Status, ""
@@ -164,7 +165,7 @@ func (p *player) dial(s *step) {
 	if status != wantStatus || selected != wantSelected {
 		p.fail(fmt.Sprintf("status %d, which selects %q, want %d, %q", status, selected, wantStatus, wantSelected))
 	}
-	if s.conn() == mainConn {
+	if connOf(s) == mainConn {
 		p.id = id
 	}
 	if status == http.StatusSwitchingProtocols {
@@ -179,15 +180,15 @@ func (p *player) dial(s *step) {
 }
 
 // say sends what the client says.
-func (p *player) say(s *step) {
+func (p *player) say(s *vectors.Step) {
 	peer, a := p.peer(s), s.Client
 	switch {
 	case a.Type != "":
-		raw, err := json.Marshal(a.fields)
+		raw, err := json.Marshal(a.Fields)
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		peer.control(p.stands.write(raw))
+		peer.control(p.stands.Write(raw))
 	case a.Raw != nil:
 		peer.control(*a.Raw)
 	case a.Data != nil:
@@ -202,7 +203,7 @@ func (p *player) say(s *step) {
 }
 
 // expect waits for what the server is to say.
-func (p *player) expect(s *step) {
+func (p *player) expect(s *vectors.Step) {
 	peer, a := p.peer(s), s.Server
 	if a.Messages == nil {
 		p.expectOne(s, peer, func(u utterance) bool { return p.isWhat(a, u) })
@@ -217,10 +218,10 @@ func (p *player) expect(s *step) {
 }
 
 // isWhat says whether the server has said that.
-func (p *player) isWhat(a *act, u utterance) bool {
+func (p *player) isWhat(a *vectors.Act, u utterance) bool {
 	switch {
 	case a.Type != "":
-		return u.kind == saysControl && p.stands.matches(a.fields, u.fields)
+		return u.kind == saysControl && p.stands.Matches(a.Fields, u.fields)
 	case a.Close > 0:
 		return u.kind == saysClose && u.code == a.Close && (a.Reason == "*" || u.text == a.Reason)
 	default: // the end
@@ -229,15 +230,15 @@ func (p *player) isWhat(a *act, u utterance) bool {
 }
 
 // expectOne takes the next thing that the server says, past what is not listed and need not be.
-func (p *player) expectOne(s *step, peer *voice, want func(u utterance) bool) {
-	deadline := time.Now().Add(s.time(stepTime))
+func (p *player) expectOne(s *vectors.Step, peer *voice, want func(u utterance) bool) {
+	deadline := time.Now().Add(timeOf(s, stepTime))
 	for {
 		u, ok := p.next(peer, deadline)
 		switch {
 		case !ok && s.Optional:
 			return
 		case !ok:
-			p.fail(fmt.Sprintf("nothing within %v", s.time(stepTime)))
+			p.fail(fmt.Sprintf("nothing within %v", timeOf(s, stepTime)))
 		case want(u):
 			return
 		case u.mayBeSkipped(s.Server):
@@ -250,7 +251,7 @@ func (p *player) expectOne(s *step, peer *voice, want func(u utterance) bool) {
 	}
 }
 
-func (p *player) expectNothing(s *step) {
+func (p *player) expectNothing(s *vectors.Step) {
 	peer := p.peer(s)
 	deadline := time.Now().Add(time.Duration(s.Server.Nothing))
 	for u, ok := p.next(peer, deadline); ok; u, ok = p.next(peer, deadline) {
@@ -279,7 +280,7 @@ func (p *player) next(peer *voice, deadline time.Time) (u utterance, ok bool) {
 }
 
 // act is what the application on the server does.
-func (p *player) act(s *step) {
+func (p *player) act(s *vectors.Step) {
 	id := p.id
 	if s.To != "" {
 		id = s.To
@@ -313,7 +314,7 @@ func (p *player) act(s *step) {
 	}
 }
 
-func (p *player) send(s *step, id string) {
+func (p *player) send(s *vectors.Step, id string) {
 	accepted := 0
 	for range s.Count {
 		data := encodeSized(p.t, fmt.Sprint("s", p.sent[id]+1), s.Bytes)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/wspulse/server/internal/rawpeer"
+	"github.com/wspulse/server/internal/vectors"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -41,10 +42,10 @@ type voice struct {
 // An utterance is something that the server has said.
 type utterance struct {
 	kind   kind
-	text   string // what it was; of a close frame, the reason
-	typ    string // of a control message
-	fields fields // the same
-	code   int    // of a close frame
+	text   string         // what it was; of a close frame, the reason
+	typ    string         // of a control message
+	fields vectors.Fields // the same
+	code   int            // of a close frame
 }
 
 type kind int
@@ -74,7 +75,7 @@ func (u utterance) String() string {
 }
 
 // mayBeSkipped says whether it may come where something else is wanted.
-func (u utterance) mayBeSkipped(want *act) bool {
+func (u utterance) mayBeSkipped(want *vectors.Act) bool {
 	switch u.typ {
 	case "ping":
 		return true
@@ -83,7 +84,7 @@ func (u utterance) mayBeSkipped(want *act) bool {
 			return true
 		}
 		n, err := strconv.ParseUint(string(u.fields["n"]), 10, 64)
-		most, errWant := strconv.ParseUint(string(want.fields["n"]), 10, 64)
+		most, errWant := strconv.ParseUint(string(want.Fields["n"]), 10, 64)
 		return err == nil && errWant == nil && n < most
 	default:
 		return false

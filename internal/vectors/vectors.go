@@ -1,4 +1,5 @@
-package wspulse_test
+// Package vectors reads testdata/protocol, whose README says what is in it, for the tests of the server and the client.
+package vectors
 
 import (
 	"bytes"
@@ -17,28 +18,28 @@ import (
 )
 
 // A vector is a file of testdata/protocol, whose README says what is in it.
-type vector struct {
-	name   string
+type Vector struct {
+	Name   string                     `json:"-"`
 	Row    string                     `json:"row"`
 	About  string                     `json:"about"`
 	Runs   []string                   `json:"runs"`
 	Server map[string]json.RawMessage `json:"server"`
 	Never  map[string][]string        `json:"never"`
-	Steps  []step                     `json:"steps"`
+	Steps  []Step                     `json:"steps"`
 }
 
 // A step has one of the fields of the first block, and some of the others.
-type step struct {
-	Client            *act   `json:"client"`
-	Server            *act   `json:"server"`
+type Step struct {
+	Client            *Act   `json:"client"`
+	Server            *Act   `json:"server"`
 	Application       string `json:"application"`
 	ClientApplication string `json:"clientApplication"`
 	Drop              bool   `json:"drop"`
 	Silence           bool   `json:"silence"`
-	Wait              span   `json:"wait"`
+	Wait              Span   `json:"wait"`
 
 	On       string `json:"on"`
-	Within   span   `json:"within"`
+	Within   Span   `json:"within"`
 	Optional bool   `json:"optional"`
 	Strict   bool   `json:"strict"`
 
@@ -49,19 +50,19 @@ type step struct {
 	To       string   `json:"to"`
 	Events   []string `json:"events"`
 
-	text string // as it is in the file
+	Text string `json:"-"` // as it is in the file
 }
 
 // An act is what one side does: a control message, or one of the fields of the first block.
-type act struct {
+type Act struct {
 	Type     string   `json:"t"`
-	Dial     *[]offer `json:"dial"`
+	Dial     *[]Offer `json:"dial"`
 	Messages *[2]int  `json:"messages"`
 	Raw      *string  `json:"raw"`
 	Data     *string  `json:"data"`
 	Close    int      `json:"close"`
 	End      bool     `json:"end"`
-	Nothing  span     `json:"nothing"`
+	Nothing  Span     `json:"nothing"`
 
 	// Of dial.
 	As      string          `json:"as"`
@@ -73,14 +74,14 @@ type act struct {
 	Bytes  int    `json:"bytes"`  // of messages
 	Reason string `json:"reason"` // of close
 
-	fields fields // of a control message
+	Fields Fields `json:"-"` // of a control message
 }
 
 // Fields are those of a control message, as they are written.
-type fields map[string]json.RawMessage
+type Fields map[string]json.RawMessage
 
-// An offer is a subprotocol, or a claim of one.
-type offer struct {
+// An Offer is a subprotocol, or a claim of one.
+type Offer struct {
 	Text  string
 	Claim *struct {
 		ID    string      `json:"id"`
@@ -89,41 +90,41 @@ type offer struct {
 	} `json:"claim"`
 }
 
-// A span is a time.Duration.
-type span time.Duration
+// A Span is a time.Duration.
+type Span time.Duration
 
-func (s *span) UnmarshalJSON(data []byte) error {
+func (s *Span) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
 		return err
 	}
 	d, err := time.ParseDuration(text)
-	*s = span(d)
+	*s = Span(d)
 	return err
 }
 
-func (o *offer) UnmarshalJSON(data []byte) error {
+func (o *Offer) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
 		return json.Unmarshal(data, &o.Text)
 	}
-	type plain offer
+	type plain Offer
 	return strictly(data, (*plain)(o))
 }
 
-func (a *act) UnmarshalJSON(data []byte) error {
-	type plain act
-	if err := json.Unmarshal(data, &a.fields); err != nil {
+func (a *Act) UnmarshalJSON(data []byte) error {
+	type plain Act
+	if err := json.Unmarshal(data, &a.Fields); err != nil {
 		return err
 	}
-	if a.fields["t"] != nil {
-		return json.Unmarshal(a.fields["t"], &a.Type)
+	if a.Fields["t"] != nil {
+		return json.Unmarshal(a.Fields["t"], &a.Type)
 	}
 	return strictly(data, (*plain)(a))
 }
 
-func (s *step) UnmarshalJSON(data []byte) error {
-	type plain step
-	s.text = string(data)
+func (s *Step) UnmarshalJSON(data []byte) error {
+	type plain Step
+	s.Text = string(data)
 	return strictly(data, (*plain)(s))
 }
 
@@ -135,7 +136,7 @@ func strictly(data []byte, v any) error {
 }
 
 // acts counts what a step says that happens.
-func (s *step) acts() (n int) {
+func (s *Step) acts() (n int) {
 	for _, there := range []bool{s.Client != nil, s.Server != nil, s.Application != "", s.ClientApplication != "", s.Drop,
 		s.Silence, s.Wait > 0} {
 		if there {
@@ -146,7 +147,7 @@ func (s *step) acts() (n int) {
 }
 
 // kinds counts what an act is.
-func (a *act) kinds() (n int) {
+func (a *Act) kinds() (n int) {
 	for _, there := range []bool{a.Type != "", a.Dial != nil, a.Messages != nil, a.Raw != nil, a.Data != nil, a.Close > 0,
 		a.End, a.Nothing > 0} {
 		if there {
@@ -156,15 +157,15 @@ func (a *act) kinds() (n int) {
 	return n
 }
 
-// vectors reads testdata/protocol.
-func vectors(t *testing.T) (all []*vector) {
+// Read reads all vectors of a directory.
+func Read(t testing.TB, dir string) (all []*Vector) {
 	t.Helper()
-	names, err := filepath.Glob("testdata/protocol/*.json")
+	names, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no vectors: %v", err)
 	}
 	for _, name := range names {
-		v := &vector{name: strings.TrimSuffix(filepath.Base(name), ".json")}
+		v := &Vector{Name: strings.TrimSuffix(filepath.Base(name), ".json")}
 		data, err := os.ReadFile(name)
 		if err == nil {
 			err = strictly(data, v)
@@ -180,7 +181,7 @@ func vectors(t *testing.T) (all []*vector) {
 	return all
 }
 
-func (v *vector) check() error {
+func (v *Vector) check() error {
 	if v.Row == "" || len(v.Runs) == 0 || len(v.Steps) == 0 {
 		return fmt.Errorf("no row, no runs or no steps")
 	}
@@ -192,26 +193,26 @@ func (v *vector) check() error {
 	for i := range v.Steps {
 		s := &v.Steps[i]
 		if s.acts() != 1 {
-			return fmt.Errorf("step %d is not one thing: %s", i+1, s.text)
+			return fmt.Errorf("step %d is not one thing: %s", i+1, s.Text)
 		}
-		for _, a := range []*act{s.Client, s.Server} {
+		for _, a := range []*Act{s.Client, s.Server} {
 			if a != nil && a.kinds() != 1 {
-				return fmt.Errorf("step %d is not one thing: %s", i+1, s.text)
+				return fmt.Errorf("step %d is not one thing: %s", i+1, s.Text)
 			}
 		}
 	}
 	return nil
 }
 
-func (v *vector) isFor(side string) bool { return slices.Contains(v.Runs, side) }
+func (v *Vector) IsFor(side string) bool { return slices.Contains(v.Runs, side) }
 
 // Bindings are what the variables of a vector stand for.
-type bindings map[string]string
+type Bindings map[string]string
 
 var variable = regexp.MustCompile(`\$\w+`)
 
-// fill puts what they stand for into a text. A new one stands for a token.
-func (b bindings) fill(text string) string {
+// Fill puts what they stand for into a text. A new one stands for a token.
+func (b Bindings) Fill(text string) string {
 	return variable.ReplaceAllStringFunc(text, func(name string) string {
 		if b[name] == "" {
 			var secret [32]byte
@@ -223,7 +224,7 @@ func (b bindings) fill(text string) string {
 }
 
 // bind compares a text with a variable, which stands for it from now on if it is new.
-func (b bindings) bind(name, text string) bool {
+func (b Bindings) bind(name, text string) bool {
 	if b[name] != "" {
 		return b[name] == text
 	}
@@ -236,8 +237,8 @@ func (b bindings) bind(name, text string) bool {
 	return true
 }
 
-// matches compares a control message with what is wanted of it.
-func (b bindings) matches(want, got fields) bool {
+// Matches compares a control message with what is wanted of it.
+func (b Bindings) Matches(want, got Fields) bool {
 	for key, w := range want {
 		g, there := got[key]
 		var pattern string
@@ -275,10 +276,10 @@ func sameJSON(a, b json.RawMessage) bool {
 	return reflect.DeepEqual(values[0], values[1])
 }
 
-// write returns a control message, with spaces behind it if it has to have a size.
-func (b bindings) write(message json.RawMessage) string {
+// Write returns a control message, with spaces behind it if it has to have a size.
+func (b Bindings) Write(message json.RawMessage) string {
 	var (
-		all     fields
+		all     Fields
 		size    int
 		members []string
 	)
@@ -292,18 +293,18 @@ func (b bindings) write(message json.RawMessage) string {
 		case "t":
 			members = slices.Insert(members, 0, fmt.Sprintf("%q:%s", key, value))
 		default:
-			members = append(members, fmt.Sprintf("%q:%s", key, b.fill(string(value))))
+			members = append(members, fmt.Sprintf("%q:%s", key, b.Fill(string(value))))
 		}
 	}
 	text := "{" + strings.Join(members, ",") + "}"
 	return text + strings.Repeat(" ", max(0, size-len(text)))
 }
 
-// write returns the subprotocol that an offer is.
-func (o offer) write(b bindings) string {
+// Write returns the subprotocol that an Offer is.
+func (o Offer) Write(b Bindings) string {
 	if o.Claim == nil {
-		return b.fill(o.Text)
+		return b.Fill(o.Text)
 	}
-	id := base64.RawURLEncoding.EncodeToString([]byte(b.fill(o.Claim.ID)))
-	return "wspulse.v1.resume." + id + "." + o.Claim.Recv.String() + "." + b.fill(o.Claim.Token)
+	id := base64.RawURLEncoding.EncodeToString([]byte(b.Fill(o.Claim.ID)))
+	return "wspulse.v1.resume." + id + "." + o.Claim.Recv.String() + "." + b.Fill(o.Claim.Token)
 }
