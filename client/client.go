@@ -22,8 +22,8 @@ type Client interface {
 	// wspulse.v1 it is empty.
 	ID() string
 
-	// Send queues a frame. It waits neither for the server nor for a connection: the frame is sent when there is one, and
-	// again if need be. It is encoded before Send returns, so that the caller may reuse its Payload.
+	// Send queues a frame. It waits neither for the server nor for a connection: the frame is sent when there is one,
+	// and again if need be. It is encoded before Send returns, so that the caller may reuse its Payload.
 	//
 	// Errors: ErrConnectionClosed; ErrSendBufferFull, the frame is dropped; the codec's error; or one that says what is
 	// wrong with the frame, that it is no UTF-8, or by how much it is larger than the server takes.
@@ -38,15 +38,15 @@ type Client interface {
 	// something pending.
 	Drained(ctx context.Context) error
 
-	// Close sends what is queued, as far as the server lets the client without waiting for acknowledgements; then it says
-	// bye, which ends the session at once, and closes the connection (1000). It returns when the server has answered, or
-	// after 5 s, and does not wait for callbacks: those that wait still run, OnDisconnect last, and then Done is closed. The
-	// server's answer acknowledges what was sent before; call Drained first to have all of it processed. Close may be
-	// called many times. Its error is nil.
+	// Close sends what is queued, as far as the server lets the client without waiting for acknowledgements; then it
+	// says bye, which ends the session at once, and closes the connection (1000). It returns when the server has
+	// answered, or after 5 s, and does not wait for callbacks: those that wait still run, OnDisconnect last, and then
+	// Done is closed. The server's answer acknowledges what was sent before; call Drained first to have all of it
+	// processed. Close may be called many times. Its error is nil.
 	Close() error
 
-	// Done is closed when the client has ended, by Close or since the server does not want it back, and OnDisconnect has
-	// returned.
+	// Done is closed when the client has ended, by Close or since the server does not want it back, and OnDisconnect
+	// has returned.
 	Done() <-chan struct{}
 }
 
@@ -76,9 +76,10 @@ type client struct {
 	drained   chan struct{} // closed by settle; nil: nobody waits for that
 }
 
-// Dial connects to a server. It returns when the session is open, or after 10 s at most with an error: a [*RefusedError]
-// where the server does not let the client in, and otherwise what the network or the handshake said, such as a
-// *net.OpError. It does not try again; only a client that has been connected comes back. ctx is for the dial alone.
+// Dial connects to a server. It returns when the session is open, or after 10 s at most with an error: a
+// [*RefusedError] where the server does not let the client in, and otherwise what the network or the handshake said,
+// such as a *net.OpError. It does not try again; only a client that has been connected comes back. ctx is for the dial
+// alone.
 func Dial(ctx context.Context, url string, options ...Option) (Client, error) {
 	cfg := defaultConfig(url)
 	for _, option := range options {

@@ -145,7 +145,8 @@ func (c *client) awaitHello(t *transport) (m control.Message, err error) {
 	var closed *websocket.CloseError
 	switch {
 	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure:
-		return m, &RefusedError{Status: http.StatusSwitchingProtocols, Code: closed.Code, Reason: closed.Text, Reconnect: true}
+		return m, &RefusedError{Status: http.StatusSwitchingProtocols, Code: closed.Code, Reason: closed.Text,
+			Reconnect: true}
 	case err != nil:
 		return m, fmt.Errorf("%w: %w", errNoHello, err)
 	case kind == c.cfg.frameType:

@@ -16,8 +16,8 @@
 //
 //	OnMessage, OnGap… → (OnTransportDrop → OnSessionLost? → OnTransportRestore → OnMessage, OnGap…)… → OnDisconnect
 //
-// OnDisconnect is the last, and runs exactly once. Done is closed after it. Close returns when the connection is closed,
-// which may be before callbacks that still wait have run; so it may be called in a callback.
+// OnDisconnect is the last, and runs exactly once. Done is closed after it. Close returns when the connection is
+// closed, which may be before callbacks that still wait have run; so it may be called in a callback.
 //
 // A callback may block, and call any method of the Client. A panic in it is logged, and the client goes on; the message
 // counts as processed. So does one whose goroutine a callback ends (runtime.Goexit).

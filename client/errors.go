@@ -18,8 +18,8 @@ var (
 )
 
 // RefusedError says that the server has refused a connection, or ended one and said why. It is the error of Dial, of
-// OnTransportDrop where the client may come back, and of OnDisconnect where it may not. It is none where the network was
-// at fault.
+// OnTransportDrop where the client may come back, and of OnDisconnect where it may not. It is none where the network
+// was at fault.
 type RefusedError struct {
 	Status    int    // of the HTTP answer; 101 where the connection had been opened
 	Code      int    // of the close frame; 0: there was none
@@ -51,7 +51,7 @@ func (e *RefusedError) Error() string {
 // The reasons for which a transport ends that are not those of the network.
 var (
 	errDead     = errors.New("wspulse: client: nothing has come from the server for too long")
-	errTooLarge = errors.New("wspulse: client: the server has sent a message that is larger than WithMaxMessageSize allows")
+	errTooLarge = errors.New("wspulse: client: a message from the server is larger than WithMaxMessageSize allows")
 	errNoV1     = errors.New("wspulse: client: the server does not speak wspulse.v1: use WithoutProtocol to do without")
 	errNoHello  = errors.New("wspulse: client: the server has not said hello")
 	errNoReturn = errors.New("wspulse: client: the connection was lost, and WithReconnect allows no more attempts")

@@ -46,7 +46,8 @@ func newInbox(logger *zap.Logger, eased func()) *inbox {
 	return b
 }
 
-// put queues a message behind the other events. It waits while there are too many. It says whether the inbox is full now.
+// put queues a message behind the other events. It waits while there are too many. It says whether the inbox is full
+// now.
 func (b *inbox) put(size int, run func()) (full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

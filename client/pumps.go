@@ -17,7 +17,8 @@ func (c *client) read(t *transport) error {
 		kind, data, err := t.readMessage(c.largest)
 		switch {
 		case errors.Is(err, errTooLarge) && !c.isData(kind):
-			return &protocolError{fmt.Sprintf("the server has sent a control message of more than %d bytes", control.MaxSize), false}
+			return &protocolError{fmt.Sprintf("the server has sent a control message of more than %d bytes",
+				control.MaxSize), false}
 		case errors.Is(err, errTooLarge):
 			c.gap(1) // it would come again for ever
 			return err

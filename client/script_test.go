@@ -19,7 +19,8 @@ import (
 )
 
 // A script is a server that does what a test tells it to, and so what a real one never does: it counts wrongly, says
-// what is no JSON, and closes without a bye. Each dial gets the next of its acts; those that come later get the last one.
+// what is no JSON, and closes without a bye. Each dial gets the next of its acts; those that come later get the last
+// one.
 type script struct {
 	*world
 	heard journal // what the clients have sent
