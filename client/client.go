@@ -1,13 +1,17 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 
+	core "github.com/wspulse/core"
 	"github.com/wspulse/server/internal/window"
 )
 
@@ -18,9 +22,11 @@ type Client interface {
 	// wspulse.v1 it is empty.
 	ID() string
 
-	// Send queues a frame. It does not wait, for the server or for a connection: the frame is sent when there is one, and
-	// again if need be. Errors: ErrConnectionClosed; ErrSendBufferFull, the frame is dropped; the codec's error; or one that
-	// says by how much the frame is larger than the server takes.
+	// Send queues a frame. It waits neither for the server nor for a connection: the frame is sent when there is one,
+	// and again if need be. It is encoded before Send returns, so that the caller may reuse its Payload.
+	//
+	// Errors: ErrConnectionClosed; ErrSendBufferFull, the frame is dropped; the codec's error; or one that says what is
+	// wrong with the frame, that it is no UTF-8, or by how much it is larger than the server takes.
 	Send(f Frame) error
 
 	// Pending returns how many frames Send has taken that the server's application has not processed yet, as far as is
@@ -32,12 +38,15 @@ type Client interface {
 	// something pending.
 	Drained(ctx context.Context) error
 
-	// Close sends what is queued, as far as the server takes it within 5 s, ends the session, and closes the connection.
-	// What is not acknowledged by then may or may not have been processed; see Drained. It returns when the connection is
-	// closed, and does not wait for callbacks: OnDisconnect may still run. It may be called many times. Its error is nil.
+	// Close sends what is queued, as far as the server lets the client without waiting for acknowledgements; then it
+	// says bye, which ends the session at once, and closes the connection (1000). It returns when the server has
+	// answered, or after 5 s, and does not wait for callbacks: those that wait still run, OnDisconnect last, and then
+	// Done is closed. The server's answer acknowledges what was sent before; call Drained first to have all of it
+	// processed. Close may be called many times. Its error is nil.
 	Close() error
 
-	// Done is closed when the client has ended: by Close, or since the server does not want it back.
+	// Done is closed when the client has ended, by Close or since the server does not want it back, and OnDisconnect
+	// has returned.
 	Done() <-chan struct{}
 }
 
@@ -47,32 +56,37 @@ const (
 )
 
 type client struct {
+	// Set at construction, then read-only.
 	cfg    *config
 	ctx    context.Context // ends when Close is called without a connection, and with the client
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the client has ended
+	closed chan struct{} // closed by run when there will be no more connections
+	done   chan struct{} // closed by the inbox after OnDisconnect
 	inbox  *inbox
 
 	// Owned by the goroutine that runs the client.
-	attempts int // to come back, without a good session between them
+	attempts int  // to come back, without a good session between them
+	hurried  bool // one of them was made at once
 
-	mu        sync.Mutex // guards what follows; a leaf, but for the lock of a transport's wake-up
+	mu        sync.Mutex // guards what follows; a leaf
 	ledger    ledger
 	transport *transport    // nil while there is none
 	closing   bool          // Close has been called
 	ended     bool          // nothing is taken in any more
-	drained   chan struct{} // closed when nothing is pending; nil: nobody waits for that
+	drained   chan struct{} // closed by settle; nil: nobody waits for that
 }
 
-// Dial connects to a server. It returns when the session is open, or with an error: a [*RefusedError] where the server
-// does not let the client in, and otherwise what the network or the handshake said. It does not try again; only a client
-// that has been connected comes back. ctx is for the dial alone.
+// Dial connects to a server. It returns when the session is open, or after 10 s at most with an error: a
+// [*RefusedError] where the server does not let the client in, and otherwise what the network or the handshake said,
+// such as a *net.OpError. It does not try again; only a client that has been connected comes back. ctx is for the dial
+// alone.
 func Dial(ctx context.Context, url string, options ...Option) (Client, error) {
 	cfg := defaultConfig(url)
 	for _, option := range options {
 		option(cfg)
 	}
-	c := &client{cfg: cfg, done: make(chan struct{}), inbox: newInbox()}
+	c := &client{cfg: cfg, closed: make(chan struct{}), done: make(chan struct{})}
+	c.inbox = newInbox(cfg.logger, c.ackNews)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.ledger.window = window.New[*message](0)
 	t, err := c.dial(ctx)
@@ -94,25 +108,47 @@ func (c *client) ID() string {
 
 // Send implements Client.
 func (c *client) Send(f Frame) error {
-	data, err := c.cfg.codec.Encode(f)
+	data, err := c.encode(f)
 	if err != nil {
 		return err
 	}
+	t, err := c.queue(data)
+	t.wakeUp()
+	return err
+}
+
+// encode makes a message that is the client's own.
+func (c *client) encode(f Frame) ([]byte, error) {
+	data, err := c.cfg.codec.Encode(f)
+	if err != nil {
+		return nil, err
+	}
+	if c.cfg.frameType == websocket.TextMessage && !utf8.Valid(data) { // the server would end the connection for it
+		return nil, fmt.Errorf("wspulse: client: %T made a text of %d bytes that is not UTF-8; its FrameType must be "+
+			"BinaryMessage for such frames", c.cfg.codec, len(data))
+	}
+	if c.cfg.codec != core.JSONCodec {
+		data = bytes.Clone(data) // another codec's messages may alias the payload
+	}
+	return data, nil
+}
+
+// queue has a message wait. It returns the transport, if there is one, which is to be woken up.
+func (c *client) queue(data []byte) (*transport, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	waiting, _ := c.ledger.window.Waiting()
 	switch most := c.ledger.maxBytes; {
 	case c.ended || c.closing:
-		return ErrConnectionClosed
+		return nil, ErrConnectionClosed
 	case most > 0 && int64(len(data)) > most:
-		return fmt.Errorf("wspulse: client: the frame has %d bytes, and the server takes %d (its WithMaxMessageSize)",
+		return nil, fmt.Errorf("wspulse: client: the frame has %d bytes, and the server takes %d (its WithMaxMessageSize)",
 			len(data), most)
 	case waiting >= c.cfg.sendBuffer:
-		return ErrSendBufferFull
+		return nil, ErrSendBufferFull
 	}
 	c.ledger.window.Push(&message{data})
-	c.transport.wakeUp()
-	return nil
+	return c.transport, nil
 }
 
 // Pending implements Client.
@@ -139,12 +175,25 @@ func (c *client) Drained(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.done:
+	case <-c.closed:
 		if c.Pending() > 0 {
 			return ErrConnectionClosed
 		}
 		return nil
 	}
+}
+
+// settle lets go those that wait until nothing is pending.
+func (c *client) settle() {
+	c.mu.Lock()
+	drained := c.drained
+	if drained == nil || c.ledger.pending() > 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.drained = nil
+	c.mu.Unlock()
+	close(drained)
 }
 
 // Done implements Client.
@@ -156,17 +205,22 @@ func (c *client) Close() error {
 	first := !c.closing
 	c.closing = true
 	t := c.transport
-	t.wakeUp()
 	c.mu.Unlock()
-	if first {
-		c.inbox.overflow()
-		if t == nil {
-			c.cancel()
-		} else {
-			time.AfterFunc(closeWait, t.close)
-		}
+	c.inbox.overflow() // the server's answer stands behind what has not been read
+	switch {
+	case !first:
+	case t == nil:
+		c.cancel()
+	default:
+		t.wakeUp()
+		time.AfterFunc(closeWait, t.close)
 	}
-	<-c.done
+	patience := time.NewTimer(closeWait + time.Second) // a function of an option may block the goroutine that dials
+	defer patience.Stop()
+	select {
+	case <-c.closed:
+	case <-patience.C:
+	}
 	return nil
 }
 
@@ -176,7 +230,7 @@ func (c *client) run(t *transport) {
 		opened := time.Now()
 		err := c.serve(t)
 		if time.Since(opened) >= goodAfter {
-			c.attempts = 0
+			c.attempts, c.hurried = 0, false
 		}
 		if c.isClosing() {
 			c.end(nil)
@@ -188,19 +242,19 @@ func (c *client) run(t *transport) {
 			c.end(why)
 			return
 		}
-		c.inbox.call(c, "OnTransportDrop", func() {
+		c.inbox.call("OnTransportDrop", func() {
 			if c.cfg.onTransportDrop != nil {
 				c.cfg.onTransportDrop(c, why)
 			}
 		})
-		if t, err = c.comeBack(t.wait()); err != nil {
+		if t, err = c.comeBack(why); err != nil {
 			if c.isClosing() {
 				err = nil
 			}
 			c.end(err)
 			return
 		}
-		c.inbox.call(c, "OnTransportRestore", func() {
+		c.inbox.call("OnTransportRestore", func() {
 			if c.cfg.onTransportRestore != nil {
 				c.cfg.onTransportRestore(c)
 			}
@@ -221,8 +275,9 @@ func (c *client) end(err error) {
 	c.ledger.stopTimer()
 	c.mu.Unlock()
 	c.cancel()
-	close(c.done)
-	c.inbox.call(c, "OnDisconnect", func() {
+	close(c.closed)
+	c.inbox.call("OnDisconnect", func() {
+		defer close(c.done)
 		if c.cfg.onDisconnect != nil {
 			c.cfg.onDisconnect(c, err)
 		}

@@ -1,6 +1,6 @@
-// Package client is a client for the servers of package wspulse. It speaks wspulse.v1: what it sends and what it gets
-// is lost neither with a dropped connection nor doubled, as long as its session lives, and what could not be kept it says
-// plainly. It reconnects by itself.
+// Package client is a client for the servers of package wspulse. It speaks wspulse.v1 and reconnects by itself: as long
+// as its session lives, no message is lost and none comes twice, in either direction, however often the connection
+// breaks. What could not be kept it says: messages that the server had to drop, and a session that is gone.
 //
 //	c, err := client.Dial(ctx, "wss://example.com/ws",
 //		client.WithOnMessage(func(c client.Client, f client.Frame) { … }))
@@ -10,10 +10,25 @@
 //	defer c.Close()
 //	err = c.Send(client.Frame{Event: "hello"})
 //
-// Callbacks run one at a time, in this order, and the last exactly once:
+// # Callbacks
+//
+// Callbacks run one at a time, in the order in which things happened:
 //
 //	OnMessage, OnGap… → (OnTransportDrop → OnSessionLost? → OnTransportRestore → OnMessage, OnGap…)… → OnDisconnect
 //
-// They may block, and call any method of the Client. While one blocks, messages wait, and the server is not told that they
-// have been received: it keeps what it sends within its acknowledgement window.
+// OnDisconnect is the last, and runs exactly once. Done is closed after it. Close returns when the connection is
+// closed, which may be before callbacks that still wait have run; so it may be called in a callback.
+//
+// A callback may block, and call any method of the Client. A panic in it is logged, and the client goes on; the message
+// counts as processed. So does one whose goroutine a callback ends (runtime.Goexit).
+//
+// # What is acknowledged
+//
+// A message of the server is acknowledged when it waits for its callback: it is the client's then, and outlives drops.
+// When 1,024 messages or 4 MiB wait, the client acknowledges no more until half of that is worked off. It goes on
+// reading, so that it answers pings and hears what the server acknowledges, while the server's acknowledgement window
+// fills and its queue takes over. At 4,096 messages or 16 MiB the client stops reading: only a server that keeps no
+// sessions gets it there, or a callback that blocks for minutes.
+//
+// What Send has taken is kept until the server has acknowledged it, which says that its application is through with it.
 package client

@@ -17,12 +17,13 @@ var (
 	ErrSendBufferFull = core.ErrSendBufferFull
 )
 
-// RefusedError is the error of Dial, and that of OnDisconnect, when the server has refused a connection, or ended the
-// session and does not want the client back. It is none when the network was at fault.
+// RefusedError says that the server has refused a connection, or ended one and said why. It is the error of Dial, of
+// OnTransportDrop where the client may come back, and of OnDisconnect where it may not. It is none where the network
+// was at fault.
 type RefusedError struct {
 	Status    int    // of the HTTP answer; 101 where the connection had been opened
 	Code      int    // of the close frame; 0: there was none
-	Reason    string // "unauthorized", "kicked", …, or what the HTTP answer says
+	Reason    string // "unauthorized", "kicked", …, or what the HTTP answer or the close frame says
 	Reconnect bool   // it makes sense to come back
 
 	// When to come back; both 0: nothing was said.
@@ -50,13 +51,24 @@ func (e *RefusedError) Error() string {
 // The reasons for which a transport ends that are not those of the network.
 var (
 	errDead     = errors.New("wspulse: client: nothing has come from the server for too long")
+	errTooLarge = errors.New("wspulse: client: a message from the server is larger than WithMaxMessageSize allows")
 	errNoV1     = errors.New("wspulse: client: the server does not speak wspulse.v1: use WithoutProtocol to do without")
 	errNoHello  = errors.New("wspulse: client: the server has not said hello")
 	errNoReturn = errors.New("wspulse: client: the connection was lost, and WithReconnect allows no more attempts")
 )
 
-// A countError says that the two ends have counted messages differently, or that the server broke the protocol: the
-// session can't go on.
-type countError struct{ text string }
+// A protocolError is what a server has done that wspulse.v1 does not allow. It ends the transport with 4400.
+type protocolError struct {
+	text   string
+	counts bool // the two ends have counted differently: the session can't go on
+}
 
-func (e *countError) Error() string { return "wspulse: client: " + e.text }
+func (e *protocolError) Error() string { return "wspulse: client: " + e.text }
+
+// closeText is the text of the close frame.
+func (e *protocolError) closeText() string {
+	if e.counts {
+		return "count"
+	}
+	return "protocol"
+}

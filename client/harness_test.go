@@ -97,6 +97,7 @@ func (w *world) dial(options ...client.Option) *user {
 func (w *world) tryDial(options ...client.Option) (*user, error) {
 	u := &user{t: w.t}
 	c, err := client.Dial(w.t.Context(), "ws://wstest/?id=alice", append([]client.Option{
+		client.WithJitter(0),
 		client.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			u.mu.Lock()
 			defer u.mu.Unlock()

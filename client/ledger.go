@@ -29,6 +29,7 @@ type ledger struct {
 	window *window.Window[*message] // what is to be sent, or to be acknowledged
 
 	// Of the session, as the last hello says; zero without wspulse.v1.
+	opened    bool // there has been one
 	id, token string
 	broken    bool  // the two ends count differently: there is nothing to claim
 	keeps     bool  // the server keeps the session when the connection is lost, and acknowledges
@@ -38,14 +39,15 @@ type ledger struct {
 	acked uint64 // messages that the server has processed
 	sent  uint64 // the same, and those that it has been sent since its transport began, or had accepted before
 
-	received uint64 // messages of the server, with those of gaps
-	handled  uint64 // those that OnMessage is through with
-	claimed  uint64 // received, when the last claim was made: the server takes that for an acknowledgement
+	received uint64 // messages of the server, with those of gaps, that stand in the inbox or have been handled
+	claims   bool   // the last request claims the session: the server takes that for an acknowledgement
+	claimed  uint64 // received, by then
 
+	due       uint64 // received, when the inbox was last not full or a claim was made: what may be acknowledged
 	told      uint64 // what has been acknowledged
-	toldBytes int    // handled since
+	newsBytes int    // since
 	ackDue    bool
-	timer     *time.Timer // sees to it that handled is told; nil: it has never been needed
+	timer     *time.Timer // sees to it that what is received is told; nil: it has never been needed
 	armed     bool        // it runs
 }
 
@@ -77,62 +79,100 @@ func (v *ledger) written() {
 	}
 }
 
-// acknowledged removes what the server has processed: so many messages in all.
+// acknowledged removes what the server has processed: so many messages in all. The error is a *protocolError.
 func (v *ledger) acknowledged(n uint64) error {
 	items, ok := v.window.Items(n - v.acked)
 	if n < v.acked || n > v.sent || !ok {
-		return &countError{fmt.Sprintf("the server acknowledges %d messages, of %d to %d", n, v.acked, v.sent)}
+		return &protocolError{fmt.Sprintf("the server acknowledges %d messages, of %d to %d", n, v.acked, v.sent),
+			false}
 	}
 	v.window.Acknowledge(items)
 	v.acked = n
 	return nil
 }
 
-// greet begins with a new transport. It returns the messages of the session before that are lost with it, and whether
-// there was one.
-func (v *ledger) greet(h control.Welcome, at uint64) (unprocessed []*message, lost bool, err error) {
-	lost = v.id != "" && !h.Resumed
+// answered acknowledges all that has been sent: the server has answered the close frame that stood behind it.
+func (v *ledger) answered() {
+	if !v.keeps {
+		return // what is written is acknowledged already
+	}
+	items, _ := v.window.Items(v.sent - v.acked)
+	v.window.Acknowledge(items)
+	v.acked = v.sent
+}
+
+// A loss is a session that a client has come back too late for.
+type loss struct {
+	reason      string
+	unprocessed []*message
+}
+
+// greet begins with a new transport. The loss is that of the session before; nil: it goes on, or there was none. The
+// error is a *protocolError.
+func (v *ledger) greet(h control.Welcome, at uint64) (lost *loss, err error) {
+	if err := v.check(h, at); err != nil {
+		v.broken = true
+		return nil, err
+	}
 	v.window.Rewind()
 	if h.Resumed {
-		items, ok := v.window.Items(h.Recv - v.acked)
-		if h.Recv < v.acked || !ok || at != v.claimed {
-			return nil, false, &countError{fmt.Sprintf("the server resumes at %d messages, of %d to %d, and at %d of %d",
-				h.Recv, v.acked, v.sent, at, v.claimed)}
-		}
+		items, _ := v.window.Items(h.Recv - v.acked)
 		v.window.Sent(items)
 		v.sent = h.Recv
 	} else {
-		unprocessed = v.abandon(h.Recv)
+		lost = v.lose(h)
 	}
-	v.id, v.token, v.broken = h.ID, h.Token, false
+	v.opened, v.id, v.token, v.broken = true, h.ID, h.Token, false
 	v.keeps, v.inflight, v.maxBytes = h.Window > 0, max(1, h.Inflight), h.MaxBytes
 	v.ackDue = v.keeps
-	return unprocessed, lost, nil
+	return lost, nil
 }
 
-// lostFor says why a session is lost whose server gives that reason, or none.
-func (v *ledger) lostFor(reason string) string {
-	switch {
-	case reason != "":
-		return reason
-	case v.broken:
-		return "count"
+// check compares what a hello says with what has been counted.
+func (v *ledger) check(h control.Welcome, at uint64) error {
+	text := ""
+	numbered, _ := v.window.Numbered()
+	switch most := v.acked + uint64(numbered); {
+	case !h.Resumed && at != 0:
+		text = fmt.Sprintf("the server begins a session behind %d messages", at)
+	case !h.Resumed:
+	case !v.claims || h.ID != v.id:
+		text = fmt.Sprintf("the server resumes a session of %.40q that was not claimed", h.ID)
+	case at != v.claimed:
+		text = fmt.Sprintf("the server goes on behind %d messages, %d have come", at, v.claimed)
+	case h.Recv < v.acked || h.Recv > most:
+		text = fmt.Sprintf("the server has accepted %d messages, of %d to %d", h.Recv, v.acked, most)
 	}
-	return "dropped"
+	if text == "" {
+		return nil
+	}
+	return &protocolError{text, true}
 }
 
-// abandon begins to count anew: with a session of which the server has processed so many messages. It returns the others
-// that had been sent.
-func (v *ledger) abandon(processed uint64) (unprocessed []*message) {
-	v.window.Rewind()
-	n, _ := v.window.Numbered()
-	if n > 0 {
-		unprocessed = append(unprocessed, v.window.Next()[:n]...)
-		unprocessed = unprocessed[min(uint64(n), max(processed, v.acked)-v.acked):]
+// lose begins to count anew, with the session of a hello. It returns what is lost with the one before.
+func (v *ledger) lose(h control.Welcome) *loss {
+	lost := &loss{reason: h.Reason}
+	switch {
+	case h.Reason != "":
+	case v.broken:
+		lost.reason = "count"
+	default:
+		lost.reason = "dropped"
+	}
+	if n, _ := v.window.Numbered(); n > 0 {
+		processed := v.acked
+		if v.claims {
+			processed = max(processed, h.Recv)
+		}
+		lost.unprocessed = append(lost.unprocessed, v.window.Next()[:n]...)
+		lost.unprocessed = lost.unprocessed[min(uint64(n), processed-v.acked):]
 		v.window.Acknowledge(n)
 	}
-	v.acked, v.sent, v.received, v.handled, v.claimed, v.told, v.toldBytes = 0, 0, 0, 0, 0, 0, 0
-	return unprocessed
+	v.acked, v.sent, v.received, v.claimed, v.due, v.told, v.newsBytes = 0, 0, 0, 0, 0, 0, 0
+	if !v.opened {
+		return nil
+	}
+	return lost
 }
 
 // takeBack begins with a new transport of a server that counts nothing: what has not been written is sent.
@@ -141,14 +181,29 @@ func (v *ledger) takeBack() {
 	v.window.TakeBack()
 }
 
-// handle counts messages that OnMessage is through with, and says whether it is time to acknowledge them.
-func (v *ledger) handle(messages uint64, size int, late func()) (due bool) {
-	v.handled += messages
-	v.toldBytes += size
+// claim returns what a request claims; nil: there is nothing to claim.
+func (v *ledger) claim() *control.Claim {
+	v.claims, v.claimed = v.token != "" && !v.broken, v.received
+	if !v.claims {
+		return nil
+	}
+	v.due = v.claimed
+	return &control.Claim{ID: v.id, Recv: v.claimed, Token: v.token}
+}
+
+// receive counts messages that stand in the inbox, and says whether it is time to acknowledge them: not while that is
+// full. late is called when it is time because nothing else has come.
+func (v *ledger) receive(messages uint64, size int, full bool, late func()) (now bool) {
+	v.received += messages
+	if !v.keeps || full {
+		return false
+	}
+	v.due = v.received
+	v.newsBytes += size
 	switch {
-	case !v.keeps:
-	case v.handled >= v.told+ackFrames, v.toldBytes >= ackBytes:
+	case v.due >= v.told+ackFrames, v.newsBytes >= ackBytes:
 		v.ackDue = true
+		return true
 	case v.armed:
 	case v.timer == nil:
 		v.timer, v.armed = time.AfterFunc(ackPeriod, late), true
@@ -156,12 +211,23 @@ func (v *ledger) handle(messages uint64, size int, late func()) (due bool) {
 		v.armed = true
 		v.timer.Reset(ackPeriod)
 	}
+	return false
+}
+
+// news says whether there is something to acknowledge, and has that done.
+func (v *ledger) news(full bool) bool {
+	v.stopTimer()
+	if !full {
+		v.due = v.received
+	}
+	v.ackDue = v.ackDue || v.keeps && v.due > v.told
 	return v.ackDue
 }
 
 // ack returns the acknowledgement that is due.
 func (v *ledger) ack() control.Message {
-	v.ackDue, v.told, v.toldBytes = false, max(v.handled, v.claimed), 0
+	v.stopTimer()
+	v.ackDue, v.told, v.newsBytes = false, v.due, 0
 	return v.control(control.Message{Type: control.Ack, N: v.told})
 }
 
@@ -172,7 +238,8 @@ func (v *ledger) control(m control.Message) control.Message {
 }
 
 func (v *ledger) stopTimer() {
-	if v.timer != nil {
+	if v.armed {
 		v.timer.Stop()
+		v.armed = false
 	}
 }

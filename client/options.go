@@ -47,6 +47,8 @@ type config struct {
 	onDisconnect       func(Client, error)
 
 	codec          Codec
+	frameType      int  // of the codec's messages
+	controlType    int  // of control messages: the one that the codec does not use
 	plain          bool // without wspulse.v1
 	compression    bool
 	heartbeat      time.Duration // 0: what the server says
@@ -60,12 +62,11 @@ type config struct {
 }
 
 func defaultConfig(url string) *config {
-	return &config{
+	c := &config{
 		url:            func() (string, error) { return url, nil },
 		header:         func() (http.Header, error) { return nil, nil },
 		protocols:      func() ([]string, error) { return nil, nil },
 		dial:           (&net.Dialer{}).DialContext,
-		codec:          core.JSONCodec,
 		maxMessageSize: 1 << 20,
 		sendBuffer:     256,
 		logger:         zap.NewNop(),
@@ -74,10 +75,19 @@ func defaultConfig(url string) *config {
 		cap:            30 * time.Second,
 		jitter:         1,
 	}
+	c.setCodec(core.JSONCodec)
+	return c
 }
 
-// WithOnMessage sets the callback that gets each frame. A panic in it is logged, and the message counts as processed: it
-// does not come again.
+func (c *config) setCodec(codec Codec) {
+	c.codec, c.frameType, c.controlType = codec, codec.FrameType(), core.BinaryMessage
+	if c.frameType == core.BinaryMessage {
+		c.controlType = core.TextMessage
+	}
+}
+
+// WithOnMessage sets the callback that gets each frame. A panic in it is logged, and the message counts as processed:
+// it does not come again.
 //
 // Default none: messages are counted and discarded.
 func WithOnMessage(fn func(c Client, f Frame)) Option {
@@ -108,18 +118,18 @@ func WithOnTransportRestore(fn func(c Client)) Option {
 
 // Lost is what an application is told when its session did not survive a drop.
 type Lost struct {
-	// Reason says why: "expired", "kicked", "closed", "memory", "shutdown", "duplicate", "token", "identity" or "count", as
-	// the server says, or "dropped" where the server keeps no sessions.
+	// Reason says why: "expired", "kicked", "closed", "memory", "shutdown", "duplicate", "token", "identity" or
+	// "count", as the server says, or "dropped" where the server keeps no sessions.
 	Reason string
-	// Unprocessed are the messages that the server's application has not processed, in the order of their Send. They are
-	// not sent again: only the application knows whether that makes sense. A message that the server had begun with may
-	// be among them where the server remembers nothing of the session.
+	// Unprocessed are the messages that the server's application has not processed, in the order of their Send. They
+	// are not sent again: only the application knows whether that makes sense. A message that the server had begun with
+	// may be among them where the server remembers nothing of the session.
 	Unprocessed []Frame
 }
 
 // WithOnSessionLost sets the callback that runs when the client has come back to a new session, since the old one was
-// gone: what the server had for it is lost, and so is what Unprocessed lists. It runs before OnTransportRestore. Messages
-// that had not been sent at all are sent in the new session.
+// gone: what the server had for it is lost, and so is what Unprocessed lists. It runs before OnTransportRestore.
+// Messages that had not been sent at all are sent in the new session.
 //
 // Default none.
 func WithOnSessionLost(fn func(c Client, lost Lost)) Option {
@@ -134,9 +144,10 @@ func WithOnDisconnect(fn func(c Client, err error)) Option {
 	return func(c *config) { c.onDisconnect = fn }
 }
 
-// WithReconnect sets how often the client tries to come back after a drop, and how long it waits before each attempt:
-// between base and twice as long before the first, and up to twice the time with each that fails, but not more than
-// limit. The count begins anew after 5 s of a session. What the server says of when to come back counts more.
+// WithReconnect sets how often the client tries to come back after a drop, and how long it waits before each attempt: a
+// random time of up to base before the first, and of up to twice that with each that fails, but not more than limit.
+// The count begins anew after 5 s of a session. Where the server says when to come back, that counts; and where it finds
+// the client unauthorized, the first attempt after that comes at once, with what the functions return then.
 //
 // Default -1, which is without end, 500 ms and 30 s; 0 retries is not at all. base must be in (0, limit], limit at most
 // 1h.
@@ -148,8 +159,8 @@ func WithReconnect(retries int, base, limit time.Duration) Option {
 	return func(c *config) { c.retries, c.base, c.cap = retries, base, limit }
 }
 
-// WithJitter sets how much of the wait before an attempt is chance: 1 is all that is beyond base, 0 is none. Many clients
-// that lose one server at the same moment come back at the same moment without it.
+// WithJitter sets how much of the wait before an attempt is chance: 1 is all of it, 0 is none. Many
+// clients that lose one server at the same moment come back at the same moment without it.
 //
 // Default 1. Must be in [0, 1].
 func WithJitter(share float64) Option {
@@ -172,37 +183,52 @@ func WithHeartbeat(d time.Duration) Option {
 
 // WithCodec sets the codec of all frames. It must be the server's.
 //
-// Default JSONCodec of package core. Must not be nil.
+// Default JSONCodec of package core. Must not be nil, and its FrameType TextMessage or BinaryMessage.
 func WithCodec(codec Codec) Option {
 	if codec == nil {
 		panic("wspulse: client: WithCodec: codec must not be nil")
 	}
-	return func(c *config) { c.codec = codec }
+	if t := codec.FrameType(); t != core.TextMessage && t != core.BinaryMessage {
+		panic(fmt.Sprintf("wspulse: client: WithCodec: FrameType %d is neither TextMessage (1) nor BinaryMessage (2)", t))
+	}
+	return func(c *config) { c.setCodec(codec) }
 }
 
-// WithHeader sets a function that returns headers of the upgrade request: Authorization, Cookie, Origin. It is called for
-// each dial, since tokens expire, on the client's goroutine. An error counts as a dial that failed.
+// WithHeader sets a function that returns headers of the upgrade request: Authorization, Cookie, Origin. It is called
+// for each dial, since tokens expire, on the goroutine of Dial and later on the client's. An error, or a panic of a
+// later call, counts as a dial that failed.
 //
-// Default none.
+// Default none. Must not be nil.
 func WithHeader(fn func() (http.Header, error)) Option {
+	if fn == nil {
+		panic("wspulse: client: WithHeader: fn must not be nil")
+	}
 	return func(c *config) { c.header = fn }
 }
 
 // WithURL sets a function that returns the URL in the place of the one that Dial was given. See WithHeader.
+//
+// Default that one. Must not be nil.
 func WithURL(fn func() (string, error)) Option {
+	if fn == nil {
+		panic("wspulse: client: WithURL: fn must not be nil")
+	}
 	return func(c *config) { c.url = fn }
 }
 
-// WithProtocols sets a function that returns subprotocols to be offered beside wspulse.v1, which the server's ConnectFunc
-// finds in Sec-WebSocket-Protocol. See WithHeader.
+// WithProtocols sets a function that returns subprotocols to be offered beside wspulse.v1, which the server's
+// ConnectFunc finds in Sec-WebSocket-Protocol. See WithHeader.
 //
-// Default none.
+// Default none. Must not be nil.
 func WithProtocols(fn func() ([]string, error)) Option {
+	if fn == nil {
+		panic("wspulse: client: WithProtocols: fn must not be nil")
+	}
 	return func(c *config) { c.protocols = fn }
 }
 
-// WithMaxMessageSize sets how large a message from the server may be, in bytes. A larger one ends the connection, counts
-// as a gap, and does not come again.
+// WithMaxMessageSize sets how large a message from the server may be, in bytes. A larger one ends the connection,
+// counts as a gap, and does not come again.
 //
 // Default 1 MiB. Must be in [1, 64 MiB].
 func WithMaxMessageSize(n int64) Option {
@@ -213,7 +239,7 @@ func WithMaxMessageSize(n int64) Option {
 }
 
 // WithSendBuffer sets how many messages may wait to be sent: while the client is not connected, or has sent as many as
-// the server lets it without an acknowledgement.
+// the server lets it without an acknowledgement. Those that have been sent and not acknowledged do not count.
 //
 // Default 256. Must be in [1, 1048576].
 func WithSendBuffer(n int) Option {
@@ -242,7 +268,7 @@ func WithTLSConfig(t *tls.Config) Option {
 
 // WithDialer sets how the TCP connection is made: through a proxy, or in a test. ctx ends when the attempt does.
 //
-// Default net.Dialer.
+// Default net.Dialer. Must not be nil.
 func WithDialer(fn func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	if fn == nil {
 		panic("wspulse: client: WithDialer: fn must not be nil")
@@ -257,8 +283,8 @@ func WithCompression() Option {
 	return func(c *config) { c.compression = true }
 }
 
-// WithoutProtocol does not offer wspulse.v1: for servers that do not know it. Nothing is acknowledged then: what was under
-// way when a connection broke may be lost, or come twice, and nobody is told.
+// WithoutProtocol does not offer wspulse.v1: for servers that do not know it. Nothing is acknowledged then: what was
+// under way when a connection broke may be lost, or come twice, and nobody is told.
 //
 // Default off.
 func WithoutProtocol() Option {

@@ -14,97 +14,97 @@ import (
 // read reads until the transport ends.
 func (c *client) read(t *transport) error {
 	for {
-		kind, data, err := t.ws.ReadMessage()
+		kind, data, err := t.readMessage(c.largest)
 		switch {
-		case errors.Is(err, websocket.ErrReadLimit):
-			c.skip()
+		case errors.Is(err, errTooLarge) && !c.isData(kind):
+			return &protocolError{fmt.Sprintf("the server has sent a control message of more than %d bytes",
+				control.MaxSize), false}
+		case errors.Is(err, errTooLarge):
+			c.gap(1) // it would come again for ever
 			return err
 		case err != nil:
 			return err
-		case c.cfg.plain || kind == c.cfg.codec.FrameType():
+		case c.isData(kind):
 			c.receive(data)
-		default:
-			err = c.hear(t, data)
+			continue
 		}
-		if err != nil {
+		if err := c.hear(t, data); err != nil {
 			return err
 		}
 	}
 }
 
-// receive counts a message, and queues it for OnMessage.
+// isData says whether a WebSocket message of that kind is a message, and not a control message.
+func (c *client) isData(kind int) bool { return c.cfg.plain || kind == c.cfg.frameType }
+
+// largest returns how large a WebSocket message of that kind may be.
+func (c *client) largest(kind int) int64 {
+	if c.isData(kind) {
+		return c.cfg.maxMessageSize
+	}
+	return control.MaxSize
+}
+
+// receive queues a message for OnMessage, and counts it.
 func (c *client) receive(data []byte) {
-	c.mu.Lock()
-	c.ledger.received++
-	c.mu.Unlock()
-	f, err := c.cfg.codec.Decode(data)
-	c.inbox.put(event{size: len(data), run: func() {
-		defer c.handled(1, len(data))
+	full := c.inbox.put(len(data), func() {
+		f, err := c.cfg.codec.Decode(data)
 		switch {
 		case err != nil:
 			c.cfg.logger.Warn("wspulse: client: malformed message dropped", zap.Int("bytes", len(data)))
 		case c.cfg.onMessage != nil:
-			c.contain("OnMessage", func() { c.cfg.onMessage(c, f) })
+			c.cfg.onMessage(c, f)
 		}
-	}})
+	})
+	c.count(1, len(data), full)
 }
 
-// skip counts a message that is larger than WithMaxMessageSize allows: it would come again for ever.
-func (c *client) skip() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gap(1)
-}
-
-// gap counts messages that will not come, and queues OnGap. It runs with mu held.
+// gap queues OnGap, and counts messages that will not come.
 func (c *client) gap(n uint64) {
-	c.ledger.received += n
-	c.inbox.call(c, "OnGap", func() {
-		defer c.handled(n, 0)
+	c.inbox.call("OnGap", func() {
 		if c.cfg.onGap != nil {
 			c.cfg.onGap(c, int(n))
 		}
 	})
+	c.count(n, 0, c.inbox.isFull())
 }
 
-// handled counts messages that OnMessage, or OnGap, is through with.
-func (c *client) handled(messages uint64, size int) {
+// count counts messages of the server.
+func (c *client) count(messages uint64, size int, full bool) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ledger.handle(messages, size, c.ackInTime) {
-		c.transport.wakeUp()
+	now := c.ledger.receive(messages, size, full, c.ackNews)
+	t := c.transport
+	c.mu.Unlock()
+	if now {
+		t.wakeUp()
 	}
 }
 
-// ackInTime acknowledges what has been handled, if there is news.
-func (c *client) ackInTime() {
+// ackNews acknowledges what has been received, if there is news and room for more.
+func (c *client) ackNews() {
+	full := c.inbox.isFull()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	v := &c.ledger
-	if v.armed = false; v.handled > v.told {
-		v.ackDue = true
-		c.transport.wakeUp()
+	due := c.ledger.news(full)
+	t := c.transport
+	c.mu.Unlock()
+	if due {
+		t.wakeUp()
 	}
 }
 
-// hear takes a control message. The error is a *countError.
+// hear takes a control message. The error is a *protocolError.
 func (c *client) hear(t *transport, data []byte) error {
 	m, err := control.Parse(data, control.Ack, control.Gap, control.Ping, control.Pong, control.Bye)
 	if err != nil {
-		return &countError{err.Error()}
+		return &protocolError{err.Error(), false}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v := &c.ledger
-	if m.At != v.received && m.Type != control.Bye {
-		return &countError{fmt.Sprintf("the server counts %d messages, %d have come", m.At, v.received)}
+	if err := c.tally(m); err != nil {
+		return err
 	}
 	switch m.Type {
 	case control.Ack:
-		err := v.acknowledged(m.N)
 		c.settle()
 		t.wakeUp() // there is room for more
-		return err
 	case control.Gap:
 		c.gap(m.N)
 	case control.Bye:
@@ -114,31 +114,57 @@ func (c *client) hear(t *transport, data []byte) error {
 	return nil
 }
 
-// write writes what is due until the transport ends.
-func (c *client) write(t *transport) {
+// tally compares what a control message says with what has been counted.
+func (c *client) tally(m control.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := &c.ledger
+	switch {
+	case m.At != v.received:
+		return &protocolError{fmt.Sprintf("the server counts %d messages, %d have come", m.At, v.received), true}
+	case m.Type == control.Ack:
+		return v.acknowledged(m.N)
+	}
+	return nil
+}
+
+// write writes what is due until the transport ends, or the client does: then it has said bye.
+func (c *client) write(t *transport) (saidBye bool) {
 	for {
+		if text := t.pong.Swap(nil); text != nil {
+			if err := t.ws.WriteControl(websocket.PongMessage, []byte(*text), time.Time{}); err != nil {
+				t.close() // reading ends, and says why
+				return false
+			}
+			continue
+		}
+		select {
+		case <-t.over:
+			return false
+		default:
+		}
 		kind, data, ends := c.next()
-		var err error
 		switch {
 		case ends:
-			err = c.sayBye(t)
-		case data != nil:
-			t.ws.EnableWriteCompression(kind == c.cfg.codec.FrameType())
-			err = t.ws.WriteMessage(kind, data)
-		default:
+			if err := c.sayBye(t); err != nil {
+				t.close()
+				return false
+			}
+			return true
+		case data == nil:
 			select {
 			case <-t.wake:
 			case <-t.over:
-				return
+				return false
 			}
+			continue
 		}
-		if ends || err != nil {
-			if err != nil {
-				t.close() // reading ends, and says why
-			}
-			return
+		t.ws.EnableWriteCompression(kind == c.cfg.frameType)
+		if err := t.ws.WriteMessage(kind, data); err != nil {
+			t.close()
+			return false
 		}
-		if data != nil && kind == c.cfg.codec.FrameType() {
+		if kind == c.cfg.frameType {
 			c.wrote()
 		}
 	}
@@ -152,29 +178,26 @@ func (c *client) next() (kind int, data []byte, ends bool) {
 	v := &c.ledger
 	if v.ackDue {
 		m := v.ack()
-		return c.controlType(), m.Append(nil), false
+		return c.cfg.controlType, m.Append(nil), false
 	}
 	if m := v.next(); m != nil {
-		return c.cfg.codec.FrameType(), m.data, false
+		return c.cfg.frameType, m.data, false
 	}
 	return 0, nil, c.closing
 }
 
+// wrote counts a message that has been written.
 func (c *client) wrote() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ledger.written()
+	c.mu.Unlock()
 	c.settle()
 }
 
 // sayBye ends the session, and the WebSocket. The server answers.
 func (c *client) sayBye(t *transport) error {
 	if !c.cfg.plain {
-		c.mu.Lock()
-		m := c.ledger.control(control.Message{Type: control.Bye})
-		c.mu.Unlock()
-		t.ws.EnableWriteCompression(false)
-		if err := t.ws.WriteMessage(c.controlType(), m.Append(nil)); err != nil {
+		if err := c.writeBye(t); err != nil {
 			return err
 		}
 	}
@@ -182,10 +205,10 @@ func (c *client) sayBye(t *transport) error {
 		time.Now().Add(closeWait))
 }
 
-// controlType is the message type that the codec does not use.
-func (c *client) controlType() int {
-	if c.cfg.codec.FrameType() == websocket.TextMessage {
-		return websocket.BinaryMessage
-	}
-	return websocket.TextMessage
+func (c *client) writeBye(t *transport) error {
+	c.mu.Lock()
+	m := c.ledger.control(control.Message{Type: control.Bye})
+	c.mu.Unlock()
+	t.ws.EnableWriteCompression(false)
+	return t.ws.WriteMessage(c.cfg.controlType, m.Append(nil))
 }

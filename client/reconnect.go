@@ -3,8 +3,10 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,24 +14,22 @@ import (
 
 const dialTimeout = 10 * time.Second // for one attempt, hello included
 
-// comeBack dials until the client is connected, or is not to try any more. wait is what the server has asked for before
-// the first attempt; nil: nothing.
-func (c *client) comeBack(wait *RefusedError) (*transport, error) {
-	again := false // it has been tried once more at once
+// comeBack dials until the client is connected, or is not to try any more. why is what has ended the last transport.
+func (c *client) comeBack(why error) (*transport, error) {
 	last := errNoReturn
 	for {
 		if c.cfg.retries >= 0 && c.attempts >= c.cfg.retries {
 			return nil, last
 		}
-		if !again {
-			if !c.sleep(c.delay(wait)) {
-				return nil, ErrConnectionClosed
-			}
+		var refused *RefusedError
+		errors.As(why, &refused)
+		if refused.unauthorized() && !c.hurried {
+			c.hurried = true // the functions of the options return a new token, maybe
+		} else if !c.sleep(c.delay(refused)) {
+			return nil, ErrConnectionClosed
 		}
 		c.attempts++
-		ctx, cancel := context.WithTimeout(c.ctx, dialTimeout)
-		t, err := c.dial(ctx)
-		cancel()
+		t, err := c.attempt()
 		if err == nil {
 			return t, nil
 		}
@@ -37,37 +37,48 @@ func (c *client) comeBack(wait *RefusedError) (*transport, error) {
 			return nil, ErrConnectionClosed
 		}
 		c.cfg.logger.Info("wspulse: client: an attempt to come back failed", zap.Error(err))
-		last, wait = err, nil
-		if errors.As(err, &wait) && !wait.Reconnect {
+		if refused = nil; errors.As(err, &refused) && !refused.Reconnect {
 			return nil, err
 		}
-		again = !again && wait != nil && (wait.Code == codeUnauthorized || wait.Status == http.StatusUnauthorized)
+		last, why = err, err
 	}
+}
+
+// attempt dials. A function of an option that panics is an attempt that failed.
+func (c *client) attempt() (t *transport, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.cfg.logger.Warn("wspulse: client: panic in a function of an option", zap.String("panic", fmt.Sprint(v)),
+				zap.ByteString("stack", debug.Stack()))
+			t, err = nil, fmt.Errorf("wspulse: client: a function of an option panicked: %v", v)
+		}
+	}()
+	return c.dial(c.ctx)
+}
+
+// unauthorized says that another token may help.
+func (e *RefusedError) unauthorized() bool {
+	return e != nil && (e.Code == codeUnauthorized || e.Status == http.StatusUnauthorized)
 }
 
 // sleep returns false when the client is closed meanwhile.
 func (c *client) sleep(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-c.ctx.Done():
-		return false
-	}
+	ctx, cancel := context.WithTimeout(c.ctx, d)
+	defer cancel()
+	<-ctx.Done()
+	return c.ctx.Err() == nil
 }
 
 // delay returns how long to wait before the next attempt.
-func (c *client) delay(wait *RefusedError) time.Duration {
-	if wait != nil && wait.AfterMax > 0 {
-		return between(wait.AfterMin, wait.AfterMax)
+func (c *client) delay(refused *RefusedError) time.Duration {
+	if refused != nil && refused.AfterMax > 0 {
+		return between(refused.AfterMin, refused.AfterMax)
 	}
 	most := c.cfg.cap
-	if c.attempts < 32 && c.cfg.base<<(c.attempts+1)>>(c.attempts+1) == c.cfg.base {
-		most = min(most, c.cfg.base<<(c.attempts+1))
+	if c.attempts < 32 && c.cfg.base<<c.attempts>>c.attempts == c.cfg.base {
+		most = min(most, c.cfg.base<<c.attempts)
 	}
-	chance := time.Duration(c.cfg.jitter * float64(most-c.cfg.base))
-	return between(most-chance, most)
+	return between(most-time.Duration(c.cfg.jitter*float64(most)), most)
 }
 
 func between(least, most time.Duration) time.Duration {

@@ -1,15 +1,12 @@
 package client
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,21 +21,38 @@ const (
 	codeUnauthorized = 4401
 
 	deadAfter = 2.5              // heartbeats without anything
-	writeWait = 10 * time.Second // for each piece that is written
+	writeWait = 10 * time.Second // for each piece that is written, where nothing else says whether the server is there
 	pieceSize = 16 << 10         // bytes
-	answerLen = 200              // bytes of the answer to a refused request that an error quotes
 )
 
 // A transport is one WebSocket.
 type transport struct {
+	// Set when it is opened, then read-only.
 	ws    *websocket.Conn
 	pulse *pulseConn
 	wake  chan struct{} // of capacity 1: there may be something to write; never closed
-	over  chan struct{} // closed when reading has ended
+	over  chan struct{} // closed by serve when reading has ended
 
-	bye *control.Message // what the server has said last; owned by the goroutine that reads
+	bye  *control.Message       // what the server has said last; owned by the goroutine that reads
+	pong atomic.Pointer[string] // what is to be answered to the latest ping
+	shut sync.Once
 }
 
+func newTransport() *transport {
+	return &transport{wake: make(chan struct{}, 1), over: make(chan struct{})}
+}
+
+// open takes the WebSocket. Pings are answered by the goroutine that writes: the one that reads waits for no write.
+func (t *transport) open(ws *websocket.Conn) {
+	t.ws = ws
+	ws.SetPingHandler(func(text string) error {
+		t.pong.Store(&text)
+		t.wakeUp()
+		return nil
+	})
+}
+
+// wakeUp has the goroutine that writes look. t may be nil.
 func (t *transport) wakeUp() {
 	if t == nil {
 		return
@@ -49,10 +63,40 @@ func (t *transport) wakeUp() {
 	}
 }
 
-func (t *transport) close() { _ = t.ws.Close() }
+func (t *transport) close() { t.shut.Do(func() { _ = t.ws.Close() }) }
 
-// A pulseConn is a connection on which reading ends when nothing has come for a while, and writing when the peer takes
-// nothing.
+// complain says what the server has done wrong, if that is why the transport ends.
+func (t *transport) complain(err error) {
+	var broken *protocolError
+	switch {
+	case errors.As(err, &broken):
+		t.writeClose(codeProtocol, broken.closeText())
+	case errors.Is(err, errTooLarge):
+		t.writeClose(websocket.CloseMessageTooBig, "")
+	}
+}
+
+func (t *transport) writeClose(code int, text string) {
+	_ = t.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text), time.Now().Add(time.Second))
+}
+
+// readMessage reads a message. The error is errTooLarge for one that is larger than most says for its kind.
+func (t *transport) readMessage(most func(kind int) int64) (kind int, data []byte, err error) {
+	kind, r, err := t.ws.NextReader()
+	if err != nil {
+		return kind, nil, err
+	}
+	limit := most(kind)
+	data, err = io.ReadAll(io.LimitReader(r, limit+1)) // SetReadLimit counts what is compressed
+	if int64(len(data)) > limit {
+		err = errTooLarge
+	}
+	return kind, data, err
+}
+
+// A pulseConn is a connection on which reading ends when nothing has come for a while. Where there is no such limit,
+// writing ends when the server takes nothing. Where there is one, that says whether the server is there: it may have
+// reasons to take nothing for longer.
 type pulseConn struct {
 	net.Conn
 	dead atomic.Int64 // ns without anything; 0: no limit
@@ -72,6 +116,9 @@ func (p *pulseConn) Read(b []byte) (int, error) {
 
 // Write implements net.Conn.
 func (p *pulseConn) Write(b []byte) (n int, err error) {
+	if p.dead.Load() > 0 {
+		return p.Conn.Write(b)
+	}
 	for n < len(b) && err == nil {
 		_ = p.Conn.SetWriteDeadline(time.Now().Add(writeWait))
 		var written int
@@ -81,199 +128,46 @@ func (p *pulseConn) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// dial opens a WebSocket, and greets. Then it is the client's transport.
-func (c *client) dial(ctx context.Context) (*transport, error) {
-	url, err := c.cfg.url()
-	if err != nil {
-		return nil, err
-	}
-	header, err := c.cfg.header()
-	if err != nil {
-		return nil, err
-	}
-	protocols, err := c.offer()
-	if err != nil {
-		return nil, err
-	}
-	t := &transport{wake: make(chan struct{}, 1), over: make(chan struct{})}
-	dialer := websocket.Dialer{
-		NetDialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			conn, err := c.cfg.dial(ctx, network, addr)
-			if err != nil {
-				return nil, err
-			}
-			t.pulse = &pulseConn{Conn: conn}
-			return t.pulse, nil
-		},
-		Proxy:             http.ProxyFromEnvironment,
-		TLSClientConfig:   c.cfg.tls,
-		HandshakeTimeout:  dialTimeout,
-		Subprotocols:      protocols,
-		EnableCompression: c.cfg.compression,
-	}
-	var response *http.Response
-	t.ws, response, err = dialer.DialContext(ctx, url, header)
-	switch {
-	case err != nil && response != nil:
-		return nil, refusal(response)
-	case err != nil:
-		return nil, fmt.Errorf("wspulse: client: dial: %w", err)
-	}
-	t.ws.SetReadLimit(c.cfg.maxMessageSize)
-	if err := c.greet(ctx, t); err != nil {
-		t.close()
-		return nil, err
-	}
-	return t, nil
-}
-
-// offer returns the subprotocols of a request. What it claims is what has been received by then.
-func (c *client) offer() ([]string, error) {
-	others, err := c.cfg.protocols()
-	if err != nil || c.cfg.plain {
-		return others, err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v := &c.ledger
-	offer := []string{control.Protocol}
-	if v.token != "" && !v.broken {
-		v.claimed = v.received
-		offer = append(offer, control.Claim{ID: v.id, Recv: v.claimed, Token: v.token}.String())
-	}
-	return append(offer, others...), nil
-}
-
-// refusal makes an error of an answer that is no upgrade.
-func refusal(response *http.Response) *RefusedError {
-	body, _ := io.ReadAll(io.LimitReader(response.Body, answerLen))
-	e := &RefusedError{Status: response.StatusCode, Reason: strings.TrimSpace(string(body))}
-	if e.Reason == "" {
-		e.Reason = response.Status
-	}
-	switch s := e.Status; {
-	case s == http.StatusUnauthorized, s == http.StatusTooManyRequests, s == http.StatusRequestTimeout, s >= 500:
-		e.Reconnect = true
-	}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
-		e.AfterMin = time.Duration(seconds) * time.Second
-		e.AfterMax = e.AfterMin + time.Second
-	}
-	return e
-}
-
-// greet waits for the server's hello, and attaches the transport.
-func (c *client) greet(ctx context.Context, t *transport) error {
-	if c.cfg.plain {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.ledger.takeBack()
-		c.attach(t, c.cfg.heartbeat)
-		return nil
-	}
-	if t.ws.Subprotocol() != control.Protocol {
-		return errNoV1
-	}
-	stop := context.AfterFunc(ctx, t.close)
-	defer stop()
-	_ = t.ws.SetReadDeadline(time.Now().Add(dialTimeout)) // reading fails where this does
-	kind, data, err := t.ws.ReadMessage()
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNoHello, err)
-	}
-	m, err := control.Parse(data, control.Hello, control.Bye)
-	switch {
-	case err != nil || kind == c.cfg.codec.FrameType():
-		return fmt.Errorf("%w, but %.40q", errNoHello, data)
-	case m.Type == control.Bye:
-		t.bye = &m
-		_, _, err = t.ws.ReadMessage()
-		_, why := t.farewell(err)
-		return why
-	}
-	_ = t.ws.SetReadDeadline(time.Time{})
-	return c.welcome(t, m)
-}
-
-// welcome takes a hello.
-func (c *client) welcome(t *transport, m control.Message) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	reason := c.ledger.lostFor(m.Hello.Reason)
-	unprocessed, lost, err := c.ledger.greet(m.Hello, m.At)
-	if err != nil {
-		c.ledger.broken = true
-		return err
-	}
-	if lost {
-		c.tellLost(reason, unprocessed)
-	}
-	heartbeat := time.Duration(m.Hello.Heartbeat) * time.Millisecond
-	if c.cfg.heartbeat > 0 {
-		heartbeat = c.cfg.heartbeat
-	}
-	c.attach(t, heartbeat)
-	c.settle()
-	return nil
-}
-
-// tellLost queues OnSessionLost.
-func (c *client) tellLost(reason string, unprocessed []*message) {
-	lost := Lost{Reason: reason}
-	for _, m := range unprocessed {
-		if f, err := c.cfg.codec.Decode(m.data); err == nil { // it has been encoded by the same codec
-			lost.Unprocessed = append(lost.Unprocessed, f)
-		}
-	}
-	c.cfg.logger.Warn("wspulse: client: session lost", zap.String("reason", reason),
-		zap.Int("unprocessed", len(unprocessed)))
-	c.inbox.call(c, "OnSessionLost", func() {
-		if c.cfg.onSessionLost != nil {
-			c.cfg.onSessionLost(c, lost)
-		}
-	})
-}
-
-// attach runs with mu held.
-func (c *client) attach(t *transport, heartbeat time.Duration) {
-	c.transport = t
-	t.pulse.dead.Store(int64(deadAfter * float64(heartbeat)))
-	t.wakeUp()
-}
-
-// settle wakes those that wait until nothing is pending. It runs with mu held.
-func (c *client) settle() {
-	if c.drained != nil && c.ledger.pending() == 0 {
-		close(c.drained)
-		c.drained = nil
-	}
-}
-
 // serve reads and writes until the transport has ended, and says why.
 func (c *client) serve(t *transport) error {
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		c.write(t)
-	}()
+	written := make(chan bool, 1)
+	go func() { written <- c.write(t) }()
 	err := c.read(t)
 	close(t.over)
-	broken := (*countError)(nil)
+	var broken *protocolError
 	if errors.As(err, &broken) {
-		c.cfg.logger.Error("wspulse: client: the session can't go on", zap.Error(err))
-		_ = t.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(codeProtocol, "count"),
-			time.Now().Add(time.Second))
+		c.cfg.logger.Error("wspulse: client: the server breaks the protocol", zap.Error(err))
 	}
+	if broken != nil && broken.counts {
+		c.disown(t, written)
+	}
+	t.complain(err)
 	t.close()
-	<-written
+	saidBye := <-written
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.transport = nil
-	c.ledger.broken = c.ledger.broken || broken != nil
-	if c.closing { // nobody else sees to that where Close has come too late for the transport
+	c.ledger.broken = c.ledger.broken || broken != nil && broken.counts
+	if saidBye && t.bye == nil && websocket.IsCloseError(err, websocket.CloseNormalClosure) {
+		c.ledger.answered()
+	}
+	closing := c.closing
+	c.mu.Unlock()
+	c.settle()
+	if closing { // nobody else sees to that where Close has come too late for the transport
 		c.cancel()
 	}
 	return err
+}
+
+// disown says bye to a session that can't go on, once nobody else writes.
+func (c *client) disown(t *transport, written chan bool) {
+	select {
+	case saidBye := <-written:
+		if written <- saidBye; !saidBye {
+			_ = c.writeBye(t) // where it fails, so does what follows
+		}
+	case <-time.After(time.Second):
+	}
 }
 
 // farewell says what the end of a transport means for the client; final is that it is not to come back. err is that of
@@ -283,22 +177,15 @@ func (t *transport) farewell(err error) (final bool, why error) {
 		return false, err
 	}
 	e := &RefusedError{Status: http.StatusSwitchingProtocols, Reason: t.bye.Reason, Reconnect: t.bye.Reconnect,
-		AfterMin: time.Duration(t.bye.After[0]) * time.Millisecond,
-		AfterMax: time.Duration(t.bye.After[1]) * time.Millisecond}
+		AfterMin: milliseconds(t.bye.After[0]), AfterMax: milliseconds(t.bye.After[1])}
 	var closed *websocket.CloseError
-	if errors.As(err, &closed) {
+	if errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure {
 		e.Code = closed.Code
 	}
 	return !e.Reconnect, e
 }
 
-// wait returns what the server has asked for before the client comes back; nil: nothing.
-func (t *transport) wait() *RefusedError {
-	if t.bye == nil {
-		return nil
-	}
-	var e *RefusedError
-	_, why := t.farewell(nil)
-	errors.As(why, &e)
-	return e
+// milliseconds is what a server says, within reason.
+func milliseconds(ms int) time.Duration {
+	return time.Duration(max(0, min(ms, int(maxAfter/time.Millisecond)))) * time.Millisecond
 }

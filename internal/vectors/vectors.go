@@ -93,6 +93,7 @@ type Offer struct {
 // A Span is a time.Duration.
 type Span time.Duration
 
+// UnmarshalJSON implements json.Unmarshaler.
 func (s *Span) UnmarshalJSON(data []byte) error {
 	var text string
 	if err := json.Unmarshal(data, &text); err != nil {
@@ -103,6 +104,7 @@ func (s *Span) UnmarshalJSON(data []byte) error {
 	return err
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
 func (o *Offer) UnmarshalJSON(data []byte) error {
 	if data[0] == '"' {
 		return json.Unmarshal(data, &o.Text)
@@ -111,6 +113,7 @@ func (o *Offer) UnmarshalJSON(data []byte) error {
 	return strictly(data, (*plain)(o))
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
 func (a *Act) UnmarshalJSON(data []byte) error {
 	type plain Act
 	if err := json.Unmarshal(data, &a.Fields); err != nil {
@@ -122,6 +125,7 @@ func (a *Act) UnmarshalJSON(data []byte) error {
 	return strictly(data, (*plain)(a))
 }
 
+// UnmarshalJSON implements json.Unmarshaler.
 func (s *Step) UnmarshalJSON(data []byte) error {
 	type plain Step
 	s.Text = string(data)
@@ -204,6 +208,7 @@ func (v *Vector) check() error {
 	return nil
 }
 
+// IsFor says whether a side, "server" or "client", can run the vector.
 func (v *Vector) IsFor(side string) bool { return slices.Contains(v.Runs, side) }
 
 // Bindings are what the variables of a vector stand for.
