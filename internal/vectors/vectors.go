@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// A vector is a file of testdata/protocol, whose README says what is in it.
+// A Vector is a file of testdata/protocol, whose README says what is in it.
 type Vector struct {
 	Name   string                     `json:"-"`
 	Row    string                     `json:"row"`
@@ -28,7 +28,7 @@ type Vector struct {
 	Steps  []Step                     `json:"steps"`
 }
 
-// A step has one of the fields of the first block, and some of the others.
+// A Step has one of the fields of the first block, and some of the others.
 type Step struct {
 	Client            *Act   `json:"client"`
 	Server            *Act   `json:"server"`
@@ -53,7 +53,7 @@ type Step struct {
 	Text string `json:"-"` // as it is in the file
 }
 
-// An act is what one side does: a control message, or one of the fields of the first block.
+// An Act is what one side does: a control message, or one of the fields of the first block.
 type Act struct {
 	Type     string   `json:"t"`
 	Dial     *[]Offer `json:"dial"`
@@ -211,7 +211,7 @@ func (v *Vector) check() error {
 // IsFor says whether a side, "server" or "client", can run the vector.
 func (v *Vector) IsFor(side string) bool { return slices.Contains(v.Runs, side) }
 
-// Bindings are what the variables of a vector stand for.
+// Bindings are what the variables of a Vector stand for.
 type Bindings map[string]string
 
 var variable = regexp.MustCompile(`\$\w+`)
