@@ -274,6 +274,9 @@ func (c *client) end(err error) {
 	c.ended = true
 	c.ledger.stopTimer()
 	c.mu.Unlock()
+	if err != nil {
+		c.loseAll(err)
+	}
 	c.cancel()
 	close(c.closed)
 	c.inbox.call("OnDisconnect", func() {

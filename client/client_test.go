@@ -118,6 +118,18 @@ func TestGap_MessageTooLarge(t *testing.T) {
 	})
 }
 
+// What is pending when the client is ended is lost, and said.
+func TestSessionLost_AtTheEnd(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		u := w.dial()
+		u.say("a")
+		w.expect("a")
+		w.must(w.server.Kick("alice"))
+		<-u.Done()
+		u.expect("lost:kicked(a) disconnect(kicked 1000)")
+	})
+}
+
 func TestBye_EndsTheClient(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		u := w.dial()

@@ -201,6 +201,19 @@ func (c *client) tellLost(l *loss) {
 	})
 }
 
+// loseAll tells of what is pending when the client ends, not by Close.
+func (c *client) loseAll(err error) {
+	c.mu.Lock()
+	lost := &loss{reason: "network", unprocessed: c.ledger.all()}
+	c.mu.Unlock()
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) {
+		lost.reason = refused.Reason
+	}
+	if len(lost.unprocessed) > 0 {
+		c.tellLost(lost)
+	}
+}
+
 // attach makes a transport the client's.
 func (c *client) attach(t *transport, heartbeat time.Duration) {
 	t.pulse.dead.Store(int64(deadAfter * float64(heartbeat)))

@@ -175,6 +175,17 @@ func (v *ledger) lose(h control.Welcome) *loss {
 	return lost
 }
 
+// all returns all messages that are not known to be processed, sent or not.
+func (v *ledger) all() (pending []*message) {
+	v.window.Rewind()
+	n, _ := v.window.Numbered()
+	if n > 0 {
+		pending = append(pending, v.window.Next()[:n]...)
+		v.window.Sent(n)
+	}
+	return append(pending, v.window.Next()...)
+}
+
 // takeBack begins with a new transport of a server that counts nothing: what has not been written is sent.
 func (v *ledger) takeBack() {
 	v.window.Rewind()

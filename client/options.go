@@ -119,7 +119,8 @@ func WithOnTransportRestore(fn func(c Client)) Option {
 // Lost is what an application is told when its session did not survive a drop.
 type Lost struct {
 	// Reason says why: "expired", "kicked", "closed", "memory", "shutdown", "duplicate", "token", "identity" or
-	// "count", as the server says, or "dropped" where the server keeps no sessions.
+	// "count", as the server says; "dropped" where the server keeps no sessions; or "network" where the client has given
+	// up.
 	Reason string
 	// Unprocessed are the messages that the server's application has not processed, in the order of their Send. They
 	// are not sent again: only the application knows whether that makes sense. A message that the server had begun with
@@ -128,8 +129,11 @@ type Lost struct {
 }
 
 // WithOnSessionLost sets the callback that runs when the client has come back to a new session, since the old one was
-// gone: what the server had for it is lost, and so is what Unprocessed lists. It runs before OnTransportRestore.
-// Messages that had not been sent at all are sent in the new session.
+// gone: what the server had for it is lost, and so is what Unprocessed lists. It runs before OnTransportRestore. Messages
+// that had not been sent at all are sent in the new session.
+//
+// It also runs before OnDisconnect, where the client ends in another way than by Close and has something pending: all
+// of it, sent or not, is listed then.
 //
 // Default none.
 func WithOnSessionLost(fn func(c Client, lost Lost)) Option {
