@@ -32,7 +32,7 @@ type MetricsCollector interface {
 	ConnectionOpened(roomID, connectionID string)
 	// ConnectionClosed: a session ended, after duration, suspensions included. Once for each ConnectionOpened. Hub.
 	ConnectionClosed(roomID, connectionID string, duration time.Duration, reason DisconnectReason)
-	// ResumeAttempt: a suspended session was resumed; only successful resumes are reported. Hub.
+	// ResumeAttempt: a suspended session was resumed, or a connected one taken over; only successes are reported. Hub.
 	ResumeAttempt(roomID, connectionID string)
 	// RoomCreated: a room got its first member. Hub.
 	RoomCreated(roomID string)
