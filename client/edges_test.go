@@ -90,6 +90,24 @@ func TestInbox_FullOfBytes(t *testing.T) {
 	})
 }
 
+// Close waits for the server's answer, though that stands behind what nobody has read.
+func TestClose_WhileNothingIsRead(t *testing.T) {
+	play(t, func(t *testing.T, s *script) {
+		var u *user
+		block, release := blocked(&u)
+		u = s.dial(block)
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		s.must(u.Close())
+		if took := time.Since(start); took != 0 {
+			t.Errorf("took %v", took)
+		}
+		s.hears("bye@0 close:1000")
+		close(release)
+		<-u.Done()
+	}, func(p *peer) { p.say(welcome(noWindow)); p.send(many(20_000)...) })
+}
+
 // Nothing is pending any more when the session that it was sent in is gone.
 func TestDrained_SessionLost(t *testing.T) {
 	play(t, func(t *testing.T, s *script) {
