@@ -184,16 +184,16 @@ func TestBackoff_CountsAnewAfterAGoodSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		u := w.dial(client.WithReconnect(2, time.Second, time.Second))
 		for range 5 {
-			time.Sleep(6 * time.Second)
+			time.Sleep(6 * time.Second) // one to come back, and 5 s of a session
 			u.drop(false)
 		}
-		time.Sleep(2 * time.Second)
-		for range 2 {
-			u.drop(false)
-			time.Sleep(2 * time.Second)
-		}
+		time.Sleep(1500 * time.Millisecond)
+		u.expect(strings.TrimSpace(strings.Repeat("drop restore ", 5)))
+		u.drop(false) // half a second of a session counts for nothing, nor do those that follow
+		time.Sleep(1500 * time.Millisecond)
 		u.drop(false)
 		<-u.Done()
+		u.expect("drop restore drop disconnect(network)")
 	})
 }
 

@@ -114,6 +114,28 @@ func TestBye_Unauthorized(t *testing.T) {
 	})
 }
 
+// It is so for each outage.
+func TestReconnect_AtOnceAfterAGoodSession(t *testing.T) {
+	expired := func(p *peer) {
+		p.say(control.Message{Type: control.Bye, Reason: "unauthorized", Reconnect: true})
+		p.close(4401, "")
+	}
+	play(t, func(t *testing.T, s *script) {
+		u := s.dial(hurry())
+		for range 2 {
+			time.Sleep(6 * time.Second)
+			u.drop(false)
+			start := time.Now()
+			time.Sleep(1500 * time.Millisecond)
+			dials := u.dialed()
+			if took := dials[len(dials)-1].Sub(start); took != time.Second {
+				t.Errorf("back after %v", took)
+			}
+			u.expect("drop restore")
+		}
+	}, greets(), expired, greets(resumed(0, 0)), expired, greets(resumed(0, 0)))
+}
+
 // A refusal that is final ends a client that wants to come back.
 func TestReconnect_Refused(t *testing.T) {
 	play(t, func(t *testing.T, s *script) {
@@ -185,6 +207,11 @@ func TestClose_NoAnswer(t *testing.T) {
 		u.conn().Upstream(wstest.Faults{BlackHole: true})
 		u.say("a")
 		start := time.Now()
+		time.AfterFunc(time.Second, func() {
+			if err := u.Send(client.Frame{}); !errors.Is(err, client.ErrConnectionClosed) {
+				t.Error(err)
+			}
+		})
 		s.must(u.Close())
 		if took := time.Since(start); took != 5*time.Second || u.Pending() != 1 {
 			t.Errorf("took %v, %d pending", took, u.Pending())
