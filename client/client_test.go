@@ -180,6 +180,24 @@ func equal(a, b []time.Duration) bool {
 	return len(a) == len(b)
 }
 
+// The waits are spread over all of the time, or clients that lose one server come back to it together.
+func TestBackoff_FullJitter(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		u := w.dial(client.WithReconnect(300, time.Second, 10*time.Second), client.WithJitter(1))
+		u.drop(true)
+		<-u.Done()
+		least, most := time.Hour, time.Duration(0)
+		dials := u.dialed()
+		for i := 5; i < len(dials); i++ { // where the limit is reached
+			wait := dials[i].Sub(dials[i-1])
+			least, most = min(least, wait), max(most, wait)
+		}
+		if least > time.Second || most < 9*time.Second || most > 10*time.Second {
+			t.Errorf("waits from %v to %v", least, most)
+		}
+	})
+}
+
 func TestBackoff_CountsAnewAfterAGoodSession(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		u := w.dial(client.WithReconnect(2, time.Second, time.Second))
