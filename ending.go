@@ -30,7 +30,7 @@ var (
 	endReplaced = &ending{DisconnectDuplicate, twinFrame, false, bye("duplicate")}
 
 	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true,
-		control.Message{Reason: "shutdown", Reconnect: true, After: [2]int{0, shutdownSpread}}}
+		control.Message{Reason: "shutdown", Reconnect: true, After: [2]int64{0, shutdownSpread}}}
 
 	endCounts = &ending{DisconnectCount, wire.Close(codeProtocol, "count"), false, back("count")}
 

@@ -80,7 +80,7 @@ func (f *refusal) inBand() (code int, m control.Message) {
 }
 
 // retryBetween is what a client that a limit has refused is told to wait, in milliseconds.
-var retryBetween = [2]int{5000, 10_000}
+var retryBetween = [2]int64{5000, 10_000}
 
 // retryAfter is what a client that a limit has refused is told to wait, in seconds.
 const retryAfter = "5"

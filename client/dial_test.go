@@ -81,7 +81,7 @@ func TestDial_RefusedInBand(t *testing.T) {
 			t.Error(err)
 		}
 	}, func(p *peer) {
-		p.say(control.Message{Type: control.Bye, Reason: "connections", Reconnect: true, After: [2]int{1000, 3000}})
+		p.say(control.Message{Type: control.Bye, Reason: "connections", Reconnect: true, After: [2]int64{1000, 3000}})
 		p.close(4429, "")
 	})
 }

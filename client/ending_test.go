@@ -54,14 +54,14 @@ func TestBye_WithoutACloseFrame(t *testing.T) {
 
 func TestBye_AfterWins(t *testing.T) {
 	for name, c := range map[string]struct {
-		after       [2]int
+		after       [2]int64
 		least, most time.Duration
 	}{
-		"exactly":  {[2]int{7000, 7000}, 7 * time.Second, 7 * time.Second},
-		"a range":  {[2]int{20_000, 40_000}, 20 * time.Second, 40 * time.Second},
-		"the past": {[2]int{-5, 1}, 0, time.Millisecond},
-		"for ever": {[2]int{1 << 52, 1 << 53}, time.Hour, time.Hour},
-		"nothing":  {[2]int{}, time.Second, time.Second},
+		"exactly":  {[2]int64{7000, 7000}, 7 * time.Second, 7 * time.Second},
+		"a range":  {[2]int64{20_000, 40_000}, 20 * time.Second, 40 * time.Second},
+		"the past": {[2]int64{-5, 1}, 0, time.Millisecond},
+		"for ever": {[2]int64{1 << 52, 1 << 53}, time.Hour, time.Hour},
+		"nothing":  {[2]int64{}, time.Second, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(t *testing.T, s *script) {

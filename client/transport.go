@@ -186,6 +186,6 @@ func (t *transport) farewell(err error) (final bool, why error) {
 }
 
 // milliseconds is what a server says, within reason.
-func milliseconds(ms int) time.Duration {
-	return time.Duration(max(0, min(ms, int(maxAfter/time.Millisecond)))) * time.Millisecond
+func milliseconds(ms int64) time.Duration {
+	return time.Duration(max(0, min(ms, int64(maxAfter/time.Millisecond)))) * time.Millisecond
 }

@@ -57,7 +57,7 @@ type Hello struct {
 type Bye struct {
 	Reason    string
 	Reconnect bool
-	After     [2]int // ms
+	After     [2]int64 // ms
 }
 
 // NewSession returns a client of wspulse.v1 for a path and query. It is not connected.

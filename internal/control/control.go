@@ -48,10 +48,10 @@ type Message struct {
 
 	N uint64 // of Ack: messages processed, or received; of Gap: messages dropped
 
-	Hello     Welcome // of Hello
-	Reason    string  // of Bye
-	Reconnect bool    // of Bye: the client may come back
-	After     [2]int  // of Bye: between so many milliseconds; zero: nothing is said
+	Hello     Welcome  // of Hello
+	Reason    string   // of Bye
+	Reconnect bool     // of Bye: the client may come back
+	After     [2]int64 // of Bye: between so many milliseconds; zero: nothing is said
 }
 
 // A Welcome is what a hello says of the session. Durations are in milliseconds, sizes in bytes.
@@ -93,9 +93,9 @@ func appendFields(dst []byte, v any) []byte {
 }
 
 type farewell struct {
-	Reason    string `json:"reason"`
-	Reconnect bool   `json:"reconnect"`
-	After     [2]int `json:"after,omitzero"`
+	Reason    string   `json:"reason"`
+	Reconnect bool     `json:"reconnect"`
+	After     [2]int64 `json:"after,omitzero"`
 }
 
 // A count is a whole number that is written as one: 1e3 and 1.0 are none.

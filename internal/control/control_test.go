@@ -24,7 +24,7 @@ func TestMessage_IsReadAsItWasWritten(t *testing.T) {
 		`{"t":"pong","at":1}`:                              {Type: control.Pong, At: 1},
 		`{"t":"bye","reason":"","reconnect":false,"at":5}`: {Type: control.Bye, At: 5},
 		`{"t":"bye","reason":"shutdown","reconnect":true,"after":[0,5000],"at":5}`: {
-			Type: control.Bye, Reason: "shutdown", Reconnect: true, After: [2]int{0, 5000}, At: 5},
+			Type: control.Bye, Reason: "shutdown", Reconnect: true, After: [2]int64{0, 5000}, At: 5},
 		`{"t":"hello","id":"a\"b","token":"x","resumed":false,"reason":"expired","recv":4,"window":30000,` +
 			`"heartbeat":25000,"maxBytes":1048576,"inflight":256,"at":2}`: {Type: control.Hello, At: 2, Hello: control.Welcome{
 			ID: `a"b`, Token: "x", Reason: "expired", Recv: 4, Window: 30000, Heartbeat: 25000, MaxBytes: 1 << 20, Inflight: 256}},
