@@ -62,6 +62,17 @@ func (h *hub) beginUpgrade(connectionID, key string) (held seat, full Limit) {
 	return held, ""
 }
 
+// beginRefusal counts a request that is told why it is refused, which stop has to wait for. It returns false where stop
+// has begun: then nobody waits.
+func (h *hub) beginRefusal() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.stopping {
+		h.upgrades.Add(1)
+	}
+	return !h.stopping
+}
+
 // endUpgrade ends what beginUpgrade began. Without a link, the seat is free again.
 func (h *hub) endUpgrade(held seat, l *link) {
 	if l == nil {

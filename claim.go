@@ -10,8 +10,10 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"go.uber.org/zap"
 
 	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/line"
@@ -66,6 +68,26 @@ func (o *overture) assumedID(connectionID string) string {
 		return o.claim.ID
 	}
 	return connectionID
+}
+
+// maxSpoken is the bytes of a connectionID that a hello can say, whatever is in it.
+const maxSpoken = 512
+
+// check refuses a request whose connectionID cannot be said in wspulse.v1.
+func (o *overture) check(connectionID string) *refusal {
+	text := ""
+	switch {
+	case o == nil:
+	case len(connectionID) > maxSpoken:
+		text = fmt.Sprintf("the connectionID has %d bytes, and wspulse.v1 can say %d: ConnectFunc must return a shorter one",
+			len(connectionID), maxSpoken)
+	case !utf8.ValidString(connectionID):
+		text = "the connectionID is not UTF-8, and wspulse.v1 cannot say it: ConnectFunc must return one that is"
+	}
+	if text == "" {
+		return nil
+	}
+	return &refusal{status: http.StatusInternalServerError, answer: text, level: zap.WarnLevel, kind: "connectionID", text: text}
 }
 
 // A credential is what a session knows of the tokens of its peer. Owned by the hub goroutine.
@@ -204,9 +226,9 @@ func (h *hub) comeBack(s *session, r registration) {
 	}
 	news, ok := s.outbox.claim(r.overture.claim.Recv)
 	if !ok {
-		h.end(s, endCounts, &protocolError{reason: "peer counts messages that it has not been sent", counts: true})
 		h.cfg.lossless.CountMismatch(s.room.id, s.id)
-		h.replace(nil, r, comeback{reason: "count"})
+		err := &protocolError{reason: "peer counts messages that it has not been sent", counts: true}
+		h.succeed(s, r, comeback{reason: "count"}, endCounts, err)
 		return
 	}
 	if news > 0 {
@@ -250,7 +272,7 @@ func (h *hub) welcome(s *session, r registration, c comeback) *control.Welcome {
 		Window:    h.cfg.resumeWindow.Milliseconds(),
 		Heartbeat: h.cfg.pingPeriod.Milliseconds(),
 		MaxBytes:  h.cfg.maxMessageSize,
-		Inflight:  inflight,
+		Inflight:  h.cfg.inflight(),
 	}
 	if h.cfg.resumeWindow > 0 {
 		w.Token = r.overture.token

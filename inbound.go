@@ -54,8 +54,9 @@ type inbox struct {
 
 // A message has been read, counted and decoded.
 type message struct {
-	frame Frame
-	size  int // in bytes, on the wire
+	frame   Frame
+	size    int  // in bytes, on the wire
+	refused bool // it is only counted, in its turn
 }
 
 const (
@@ -111,10 +112,10 @@ func (in *inbound) passOn() bool {
 	}
 }
 
-// put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes. It
-// returns false if there is no such goroutine any more. gone says, now and then, whether the peer has gone: it is not
-// to wait then.
-func (in *inbound) put(m message, most int, gone func() bool) bool {
+// put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes, or
+// reading is to end. It returns false if there is no such goroutine any more. l is looked at now and then: where its peer
+// has gone there is more room.
+func (in *inbound) put(m message, most int, l *link) bool {
 	for {
 		in.mu.Lock()
 		b := in.inbox
@@ -125,14 +126,14 @@ func (in *inbound) put(m message, most int, gone func() bool) bool {
 		case in.isShut():
 			in.mu.Unlock()
 			return true
-		case len(b.messages) == 0, b.bytes+m.size+messageOverhead <= b.most(most):
+		case len(b.messages) == 0, b.bytes+m.size+messageOverhead <= b.most(most), l.cause.Load() != nil:
 			b.messages = append(b.messages, m)
 			b.bytes += m.size + messageOverhead
 			in.mu.Unlock()
 			return true
 		}
 		in.mu.Unlock()
-		if b.await(gone) {
+		if b.await(l) {
 			in.widen()
 		}
 	}
@@ -159,8 +160,8 @@ func (b *inbox) most(most int) int {
 	return most
 }
 
-// await waits for room. It says whether the peer has gone first.
-func (b *inbox) await(gone func() bool) bool {
+// await waits for room, or until reading is to end. It says whether the peer has gone first.
+func (b *inbox) await(l *link) bool {
 	look := time.NewTicker(lookPeriod)
 	defer look.Stop()
 	for {
@@ -168,7 +169,7 @@ func (b *inbox) await(gone func() bool) bool {
 		case <-b.room:
 			return false
 		case <-look.C:
-			if gone() {
+			if l.cause.Load() != nil || l.socket.Gone() {
 				return true
 			}
 		}
@@ -255,11 +256,25 @@ func (l *link) receive(data []byte) error {
 	}
 	f, err := l.decode(data)
 	if err != nil {
-		l.processed(len(data))
-		return l.malformedMessage(len(data), err)
+		return l.countRefused(len(data), l.malformedMessage(len(data), err))
 	}
 	l.malformed = nil
-	return l.deliver(message{f, len(data)})
+	return l.deliver(message{frame: f, size: len(data)})
+}
+
+// countRefused counts a message of wspulse.v1 that was accepted and is given to nobody, behind those before it. err is
+// why reading is to end; nil: it is not.
+func (l *link) countRefused(size int, err error) error {
+	if l.v1 == nil {
+		return err
+	}
+	if passed := l.deliver(message{size: size, refused: true}); passed != nil {
+		if err != nil {
+			l.interrupt(err)
+		}
+		return passed
+	}
+	return err
 }
 
 // decode contains a panic of the codec. The error is a *PanicError, or the codec's.
@@ -301,7 +316,7 @@ func (l *link) deliver(m message) error {
 		l.calledAt = start
 	}
 	for !l.in.enter() {
-		if l.in.isShut() || l.in.put(m, l.inboxBytes(), l.socket.Gone) {
+		if l.in.isShut() || l.in.put(m, l.inboxBytes(), l) {
 			l.credit(start)
 			return nil
 		}
@@ -326,7 +341,9 @@ func (l *link) call(m message) (err error) {
 	if l.v1 != nil {
 		defer l.processed(m.size) // whatever becomes of it: what fails once does not come again
 	}
-	l.hub.cfg.onMessage(l.session, m.frame)
+	if !m.refused {
+		l.hub.cfg.onMessage(l.session, m.frame)
+	}
 	returned = true
 	return nil
 }
@@ -399,5 +416,5 @@ func (l *link) inboxBytes() int {
 	if least := max(minInbox, int(l.hub.cfg.maxMessageSize)); l.v1 == nil {
 		return least
 	}
-	return max(maxInbox, int(l.hub.cfg.maxMessageSize))
+	return l.hub.cfg.inflight() * (int(l.hub.cfg.maxMessageSize) + messageOverhead)
 }

@@ -73,7 +73,7 @@ func (h *hub) contend(s *session, r registration, c comeback) {
 	case h.cfg.duplicates == Reject:
 		h.freeSeat(r.seat)
 		h.turnAway(r.link, bye("duplicate"), conflictFrame)
-	case h.cfg.duplicates == Resume && s.isPlain(r):
+	case h.cfg.duplicates == Resume && h.cfg.resumeWindow > 0 && s.isPlain(r):
 		h.takeOver(s)
 		h.resumePlain(s, r)
 	default:
@@ -83,13 +83,18 @@ func (h *hub) contend(s *session, r registration, c comeback) {
 
 // replace opens a session in the place of old, if there is one, and if there is a seat.
 func (h *hub) replace(old *session, r registration, c comeback) {
+	h.succeed(old, r, c, endReplaced, ErrDuplicateConnectionID)
+}
+
+// succeed is replace for a session that ends in that way.
+func (h *hub) succeed(old *session, r registration, c comeback, e *ending, err error) {
 	if full := h.takeSeat(r.seat, old); full != "" {
 		h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
 		h.turnAwayFull(r.link, full)
 		return
 	}
 	if old != nil {
-		h.end(old, endReplaced, ErrDuplicateConnectionID)
+		h.end(old, e, err)
 	}
 	h.open(r, c)
 }
@@ -272,7 +277,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 		h.cfg.metrics.RoomDestroyed(s.room.id)
 	}
 	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
-	if e != endDeparted && e != endExpired {
+	if e != endDeparted && (e != endExpired || s.credential != nil) { // a peer of wspulse.v1 is told what has been processed
 		s.silenced.Store(true)
 	}
 	flushBy := now.Add(h.cfg.writeWait)

@@ -15,10 +15,12 @@ import (
 // goes over the wire.
 
 const (
-	inflight  = 256         // messages that a peer may have sent and not been acknowledged
-	ackPeriod = time.Second // after which what has been processed is acknowledged,
-	ackFrames = 64          // or after so many messages,
-	ackBytes  = 32 << 10    // or so many bytes
+	mostInflight  = 256         // messages that a peer may have sent and not been acknowledged,
+	leastInflight = 16          // or as few,
+	inflightBytes = 16 << 20    // so that their bytes are no more than that
+	ackPeriod     = time.Second // after which what has been processed is acknowledged,
+	ackFrames     = 64          // or after so many messages, or half of those that may be in flight,
+	ackBytes      = 32 << 10    // or so many bytes
 )
 
 // A ledger is what a session that speaks wspulse.v1 has counted: the messages of both directions, from 1 for as long as
@@ -80,6 +82,11 @@ var (
 func newLedger(s *session, opcode wire.Opcode) *ledger {
 	return &ledger{session: s, opcode: opcode, most: s.hub.cfg.ackWindow, keeps: s.hub.cfg.resumeWindow > 0,
 		processed: &atomic.Uint64{}}
+}
+
+// inflight is how many messages a peer may have sent and not been acknowledged: as many may wait for a callback.
+func (c *serverConfig) inflight() int {
+	return max(leastInflight, min(mostInflight, int(inflightBytes/c.maxMessageSize)))
 }
 
 func (v *ledger) due() bool { return v.hello != nil || v.ping || v.pong || v.ack }
@@ -150,7 +157,7 @@ func (o *outbox) hear(l *link, m control.Message) (woken *link, age time.Duratio
 	defer o.unlock()
 	v := o.ledger
 	switch {
-	case o.link != l: // it came by a transport before
+	case o.link != l, o.closed: // it came by a transport before, or what came before it is not counted any more
 		return nil, 0, nil
 	case v.hello != nil:
 		return nil, 0, errNoHello
@@ -196,7 +203,7 @@ func (o *outbox) process(size int) *link {
 	switch {
 	case !v.keeps || o.closed:
 		return nil
-	case processed >= v.told+ackFrames, v.toldBytes >= ackBytes:
+	case processed >= v.told+uint64(min(ackFrames, v.session.hub.cfg.inflight()/2)), v.toldBytes >= ackBytes:
 		v.ack = true
 		return o.wake()
 	case v.armed:
@@ -298,13 +305,29 @@ func (o *outbox) acknowledged(messages uint64) bool {
 	return ok
 }
 
-// sendable returns the messages that may be sent now.
+// sendable returns the messages that may be sent now: as many as begin within the ack window.
 func (o *outbox) sendable() []*wire.Frame {
 	next := o.window.Next()
 	if o.ledger == nil || o.window.Replaying() {
 		return next
 	}
-	return next[:min(len(next), o.mayNumber())]
+	next = next[:min(len(next), o.mayNumber())]
+	if !o.ledger.keeps || o.closed {
+		return next
+	}
+	_, bytes := o.window.Numbered()
+	for i, f := range next {
+		if bytes >= o.ledger.most.bytes {
+			return next[:i]
+		}
+		bytes += f.Len()
+	}
+	return next
+}
+
+// maySend says that there is something sendable.
+func (o *outbox) maySend() bool {
+	return len(o.window.Next()) > 0 && (o.ledger == nil || o.window.Replaying() || o.mayNumber() > 0)
 }
 
 // mayNumber returns how many more messages may be numbered before the peer acknowledges some.
@@ -319,6 +342,13 @@ func (o *outbox) mayNumber() int {
 	return 0
 }
 
+// beginWait notes that something is about to wait for an acknowledgement, if nothing has waited before.
+func (o *outbox) beginWait() {
+	if items, _ := o.window.Numbered(); items == 0 {
+		o.ledger.progress = o.ledger.now()
+	}
+}
+
 // gapIsDue says that the peer is to be told of what was dropped.
 func (o *outbox) gapIsDue() bool {
 	return o.ledger != nil && o.ledger.lost > 0 && !o.window.Replaying() && o.mayNumber() > 0
@@ -330,6 +360,7 @@ func (o *outbox) tellGap(b *wire.Batch) {
 		return
 	}
 	v := o.ledger
+	o.beginWait()
 	gap := v.frame(control.Message{Type: control.Gap, N: uint64(v.lost)})
 	gap.Gap = v.lost
 	o.keepWindow()

@@ -137,7 +137,7 @@ func WithOnDisconnect(fn func(Connection, error)) ServerOption {
 
 // WithOnTransportDrop sets the callback that runs when a WebSocket dies and its session is suspended, with the error
 // that OnDisconnect would have got; or when another one has taken the session over: [ErrTransportReplaced]. It never
-// runs without a resume window, but for [WithDuplicatePolicy]. The session is suspended before it runs:
+// runs without a resume window. The session is suspended before it runs:
 // while an OnMessage blocks, it waits, and the peer may have resumed the session by then.
 //
 // Default none. nil means none.

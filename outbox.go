@@ -333,7 +333,7 @@ func (o *outbox) bytes() int {
 }
 
 // ready says that there are messages to be sent, or a gap.
-func (o *outbox) ready() bool { return len(o.sendable()) > 0 || o.gapIsDue() }
+func (o *outbox) ready() bool { return o.maySend() || o.gapIsDue() }
 
 // fill takes messages for a batch.
 func (o *outbox) fill(b *wire.Batch) {
@@ -344,9 +344,7 @@ func (o *outbox) fill(b *wire.Batch) {
 	frames := o.sendable()
 	n := b.Fill(frames)
 	if v := o.ledger; v != nil && n > 0 {
-		if items, _ := o.window.Numbered(); items == 0 {
-			v.progress = v.now()
-		}
+		o.beginWait()
 		for _, f := range frames[:n] {
 			v.sent += uint64(f.Messages())
 		}

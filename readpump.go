@@ -190,7 +190,7 @@ func (l *link) refused(err error) error {
 		return &protocolError{reason: fmt.Sprintf("control message of more than %d bytes, or no UTF-8", control.MaxSize)}
 	}
 	if l.session.outbox.accept(l) {
-		l.processed(0)
+		return l.countRefused(0, err)
 	}
 	return err
 }

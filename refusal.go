@@ -43,6 +43,9 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 	if s.inBand.Add(1) > maxInBand {
 		return false
 	}
+	if s.hub.beginRefusal() {
+		defer s.hub.upgrades.Done()
+	}
 	s.record(r, f)
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {

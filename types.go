@@ -38,7 +38,8 @@ type Frame = core.Frame
 // out of it. A panic answers 500 and is logged. A request whose context is done by then becomes no session, whatever is
 // returned.
 //
-// An empty connectionID stands for a random UUID. A connectionID that is connected already replaces that session, and
+// An empty connectionID stands for a random UUID, or for the session of a wspulse.v1 client whose token says so. For
+// such a client a connectionID must be UTF-8, and have 512 bytes at the most. A connectionID that is connected already replaces that session, and
 // one whose session is suspended resumes it (see [WithResumeWindow]). Where two requests for one ID are under way, the
 // one that came later wins, whichever returns first. The roomID returned for a resume is ignored, since the session
 // stays in its room. Whoever returns somebody else's connectionID takes over that person's session, so a ConnectFunc

@@ -39,6 +39,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 		return f
 	}
 	opens := overtureOf(r)
+	if f := opens.check(from.connectionID); f != nil {
+		return f
+	}
 	if f := s.checkDuplicate(from.connectionID, opens); f != nil {
 		return f
 	}

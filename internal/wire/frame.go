@@ -4,6 +4,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -60,15 +61,16 @@ func (f *Frame) Len() int { return len(f.Bytes) }
 // Messages returns how many messages the frame stands for.
 func (f *Frame) Messages() int { return max(1, f.Gap) }
 
-// Close returns a close frame with a status code and a reason, which is cut to what a control frame holds. The code
-// 1005 stands for a close frame without a status (RFC 6455, section 7.4.1).
+// Close returns a close frame with a status code and a reason, which is made UTF-8, and cut to what a control frame
+// holds. The code 1005 stands for a close frame without a status (RFC 6455, section 7.4.1).
 func Close(code int, reason string) *Frame {
 	if code == codeNoStatus {
 		return New(OpClose, nil)
 	}
 	payload := binary.BigEndian.AppendUint16(make([]byte, 0, maxControl), uint16(code))
-	payload = append(payload, reason[:min(len(reason), maxControl-closeCodeSize)]...)
-	return New(OpClose, payload)
+	payload = append(payload, strings.ToValidUTF8(reason, "?")...)
+	payload = payload[:min(len(payload), maxControl)]
+	return New(OpClose, payload[:len(payload)-cutRune(payload[closeCodeSize:])])
 }
 
 // Join returns a frame that stands for several, which leave one after the other. It has no size.
