@@ -13,7 +13,8 @@ import (
 // Danger: each peer can make the server hold what has come of a message, with a quarter or 12 KiB of room for more
 // and never more than the limit (and 1 KiB; a compressed one up to a seventh more), for as long as it takes to come
 // in; twice its size from when it is whole until OnMessage has returned; and once more, or 4 KiB, in messages that
-// wait while a callback takes long. WithMemoryBudget does not count it.
+// wait while a callback takes long. A peer that speaks wspulse.v1 may have 256 such messages wait, but no more than 16
+// MiB of them, or 16 messages. WithMemoryBudget does not count any of that.
 //
 // Default 512. Must be in [1, 64 MiB].
 func WithMaxMessageSize(n int64) ServerOption {
