@@ -117,3 +117,16 @@ func TestLossless_RefusedAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Without a resume window Resume is Replace: OnTransportDrop and OnTransportRestore never run.
+func TestDuplicatePolicy_ResumeNeedsAWindow(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithDuplicatePolicy(wspulse.Resume))
+		w.dial("r", "alice")
+		w.dial("r", "alice")
+		synctest.Wait()
+		if got := sorted(w.events.take()); got != "alice:connect alice:connect alice:disconnect(duplicate)" {
+			t.Errorf("events %q", got)
+		}
+	})
+}

@@ -235,13 +235,3 @@ func TestLossless_CloseWaitsForRefusals(t *testing.T) {
 		s.expect("bye:unauthorized close:4401")
 	})
 }
-
-// OnTransportDrop and OnTransportRestore never fire without a window.
-func TestLossless_ResumePolicyWithoutAWindow(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := newWorld(t, wspulse.WithDuplicatePolicy(wspulse.Resume))
-		w.dial("r", "alice")
-		w.dial("r", "alice")
-		w.expect("alice:connect alice:connect alice:disconnect(duplicate)")
-	})
-}
