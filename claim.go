@@ -228,7 +228,7 @@ func (h *hub) comeBack(s *session, r registration) {
 	if !ok {
 		h.cfg.lossless.CountMismatch(s.room.id, s.id)
 		err := &protocolError{reason: "peer counts messages that it has not been sent", counts: true}
-		h.succeed(s, r, comeback{reason: "count"}, endCounts, err)
+		h.succeed(s, r, comeback{reason: "count", recv: s.outbox.ledger.processed.Load()}, endCounts, err)
 		return
 	}
 	if news > 0 {

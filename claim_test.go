@@ -267,3 +267,19 @@ func TestLossless_Tombstone(t *testing.T) {
 		})
 	}
 }
+
+// A claim that counts what was not sent ends its session, and is told how much that had processed, as with all ends.
+func TestLossless_CountTellsWhatWasProcessed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute))
+		alice := w.speak("r", "alice")
+		alice.Send("x", "y")
+		synctest.Wait()
+		alice.drop()
+		alice.SetReceived(7)
+		alice.back().expect("hello:new hello:count")
+		if recv := alice.Hello().Recv; recv != 2 {
+			t.Errorf("%d processed", recv)
+		}
+	})
+}
