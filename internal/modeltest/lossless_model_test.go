@@ -118,7 +118,7 @@ var (
 	v1Replaced  = v1Ending{"duplicate", false, [2]int{}, 1000, false, true, wspulse.DisconnectDuplicate}
 	v1Shutdown  = v1Ending{"shutdown", true, [2]int{0, 5000}, 1001, true, true, wspulse.DisconnectServerClose}
 	v1Miscounts = v1Ending{"count", true, [2]int{}, 4400, false, true, wspulse.DisconnectCount}
-	v1Expired   = v1Ending{bye: "expired", metric: wspulse.DisconnectGraceExpired}
+	v1Expired   = v1Ending{bye: "expired", silences: true, metric: wspulse.DisconnectGraceExpired}
 	v1Left      = v1Ending{bye: "closed", metric: wspulse.DisconnectNormal} // by a bye, or with its transport
 )
 

@@ -84,6 +84,10 @@ func v1Stories() (inputs [][]byte) {
 		v1Say, of(alice, once), quit, v1Claims, of(alice, newest), right, v1Say, of(alice, once), note, v1Drop, alice, 0,
 		v1Pass, 0, seconds10, v1Claims, of(alice, newest), right, v1SayBye, alice, 0, v1Claims, of(alice, newest), right,
 		v1Close, 0, 0, v1Pass, 0, minutes5, v1Claims, of(alice, newest), right)
+	// The window passes while messages wait behind a callback: they are not processed any more.
+	add(config(short, 8, frames1024, bytesAny, pings3, replace),
+		v1Open, alice, 0, v1Say, of(alice, twice), block, v1Say, of(alice, once), malformed, v1Say, of(alice, once), block,
+		v1Say, of(alice, twice), note, v1Drop, alice, 0, v1Pass, 0, seconds10, v1Claims, of(alice, newest), right)
 	// Nothing acknowledged for too long; and in time.
 	add(config(middle, 8, frames1024, bytesAny, pings3|ackTimeout5, replace),
 		v1Open, alice, 0, v1Pass, 0, seconds10, v1Send, alice, two, v1Pass, 0, seconds5, v1Acks, alice, one,
