@@ -100,15 +100,21 @@ func TestLossless_TakeoverWithAFullInbox(t *testing.T) {
 		alice.back().expect("hello:resumed")
 		time.Sleep(time.Minute)
 		old.expect("hello:new bye:conflict close:4409")
-		closed := make(chan struct{})
-		go func() { w.server.Close(); close(closed) }()
-		time.Sleep(time.Minute)
-		select {
-		case <-closed:
-		default:
-			t.Error("Server.Close waits for a callback")
-		}
+		w.closesByItself()
 	})
+}
+
+// closesByItself closes the server, which is not to wait for a callback.
+func (w *world) closesByItself() {
+	w.t.Helper()
+	closed := make(chan struct{})
+	go func() { w.server.Close(); close(closed) }()
+	time.Sleep(time.Minute)
+	select {
+	case <-closed:
+	default:
+		w.t.Error("Server.Close waits for a callback")
+	}
 }
 
 // The same between plain peers, with Resume.
@@ -131,14 +137,7 @@ func TestLossless_PlainTakeoverWithAFullInbox(t *testing.T) {
 		time.Sleep(time.Second)
 		w.dial("r", "alice")
 		time.Sleep(time.Minute)
-		closed := make(chan struct{})
-		go func() { w.server.Close(); close(closed) }()
-		time.Sleep(time.Minute)
-		select {
-		case <-closed:
-		default:
-			t.Error("Server.Close waits for a callback")
-		}
+		w.closesByItself()
 	})
 }
 

@@ -48,7 +48,8 @@ func TestOutsider(t *testing.T) {
 		wspulse.WithOnMessage(func(c wspulse.Connection, f wspulse.Frame) {
 			mu.Lock()
 			defer mu.Unlock()
-			received[c.ID()].take(f)
+			n, _ := strconv.Atoi(string(f.Payload))
+			received[c.ID()].count(n)
 		}),
 	)
 	web := httptest.NewServer(server)
@@ -112,18 +113,6 @@ func number(c wspulse.Connection, messages int) {
 		case wspulse.ErrConnectionClosed:
 			return
 		}
-	}
-}
-
-// take is observe for messages whose payload is the number.
-func (c *counter) take(f wspulse.Frame) {
-	n, _ := strconv.Atoi(string(f.Payload))
-	switch {
-	case n < c.next:
-		c.doubled++
-	default:
-		c.lost += n - c.next
-		c.next = n + 1
 	}
 }
 

@@ -233,16 +233,21 @@ func (c *counter) observe(f wspulse.Frame, arrived func()) {
 		c.silence = max(c.silence, now.Sub(c.last))
 	}
 	c.last = now
-	switch n := message.N; {
-	case n < c.next:
-		c.doubled++
-		return
-	default:
-		c.lost += n - c.next
-		c.next = n + 1
+	if c.count(message.N) {
+		c.got++
+		arrived()
 	}
-	c.got++
-	arrived()
+}
+
+// count counts the message of that number. It says whether it has come for the first time.
+func (c *counter) count(n int) (fresh bool) {
+	if n < c.next {
+		c.doubled++
+		return false
+	}
+	c.lost += n - c.next
+	c.next = n + 1
+	return true
 }
 
 // miss counts messages that the server says it has dropped.

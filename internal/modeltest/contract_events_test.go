@@ -78,17 +78,7 @@ func (m *model) drop(l *modelLink, bytes int) {
 // What time does.
 
 // advance lets time pass, with all that is due meanwhile.
-func (m *model) advance(to time.Duration) {
-	for {
-		at, event := m.next()
-		if at > to {
-			break
-		}
-		m.now = at
-		event()
-	}
-	m.now = to
-}
+func (m *model) advance(to time.Duration) { advance(&m.now, to, m.next) }
 
 // next returns what is due next, and when.
 func (m *model) next() (at time.Duration, event func()) {

@@ -285,17 +285,7 @@ func (m *v1Model) unblock(s *v1Session) {
 // What time does.
 
 // advance lets time pass, with all that is due meanwhile.
-func (m *v1Model) advance(to time.Duration) {
-	for {
-		at, event := m.next()
-		if at > to {
-			break
-		}
-		m.now = at
-		event()
-	}
-	m.now = to
-}
+func (m *v1Model) advance(to time.Duration) { advance(&m.now, to, m.next) }
 
 // next returns what is due next, and when. No two things are due at once: see v1Trial.step.
 func (m *v1Model) next() (at time.Duration, event func()) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -27,17 +26,7 @@ func FuzzLossless(f *testing.F) {
 
 // TestLossless_Random does the same with random inputs.
 func TestLossless_Random(t *testing.T) {
-	const inputs, length = 120, v1ConfigBytes + 3*v1MaxSteps
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24),
-		byte(seed >> 32)})
-	for i := 0; i < inputs && !t.Failed(); i++ {
-		input := make([]byte, length)
-		random.Read(input)
-		copy(input[v1ConfigBytes:], []byte{v1Open, 0, 0, v1Open, 1, 0}) // company
-		runLossless(t, input)
-	}
+	playRandom(t, v1ConfigBytes, v1MaxSteps, []byte{v1Open, 0, 0, v1Open, 1, 0}, runLossless)
 }
 
 const v1MaxSteps = 80
@@ -49,12 +38,7 @@ func runLossless(t *testing.T, input []byte) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		r := newV1Trial(t, input)
-		steps := slices.Collect(slices.Chunk(input[v1ConfigBytes:], 3))
-		for _, step := range steps[:min(len(steps), v1MaxSteps)] {
-			if len(step) == 3 {
-				r.step(step[0], step[1], step[2])
-			}
-		}
+		play(input[v1ConfigBytes:], v1MaxSteps, r.step)
 		r.finish()
 	})
 }

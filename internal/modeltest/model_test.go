@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -28,17 +27,7 @@ func FuzzModel(f *testing.F) {
 
 // TestModel_Random does the same with random inputs.
 func TestModel_Random(t *testing.T) {
-	const inputs, length = 120, 4 + 3*modelMaxSteps
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24),
-		byte(seed >> 32)})
-	for i := 0; i < inputs && !t.Failed(); i++ {
-		input := make([]byte, length)
-		random.Read(input)
-		copy(input[4:], []byte{doConnect, 0, 0, doConnect, 1, 0, doConnect, 2, notReading}) // company
-		runModel(t, input)
-	}
+	playRandom(t, 4, modelMaxSteps, []byte{doConnect, 0, 0, doConnect, 1, 0, doConnect, 2, notReading}, runModel)
 }
 
 const (
@@ -54,12 +43,7 @@ func runModel(t *testing.T, input []byte) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		r := newModelTrial(t, input)
-		steps := slices.Collect(slices.Chunk(input[4:], 3))
-		for _, step := range steps[:min(len(steps), modelMaxSteps)] {
-			if len(step) == 3 {
-				r.step(step[0], step[1], step[2])
-			}
-		}
+		play(input[4:], modelMaxSteps, r.step)
 		r.finish()
 	})
 }
