@@ -44,8 +44,8 @@ func (h *hub) reclaim() {
 	h.limitReached(LimitMemoryBudget, "", "", zap.Int("framesDropped", dropped))
 }
 
-// expireLargest ends suspended sessions whose peers have not acknowledged what is kept for them, the largest first, until
-// the budget holds.
+// expireLargest ends suspended sessions whose peers have not acknowledged what is kept for them, the largest first,
+// until the budget holds.
 func (h *hub) expireLargest(debtors []debtor) {
 	for _, d := range debtors {
 		if h.queued.Load() <= h.cfg.memoryBudget {

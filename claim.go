@@ -40,13 +40,17 @@ type overture struct {
 
 type digest [sha256.Size]byte
 
+// offeredBy says whether a request offers wspulse.v1, and returns its claim, if there is one.
+func offeredBy(r *http.Request) (v1 bool, claim *control.Claim) {
+	if offers := r.Header["Sec-Websocket-Protocol"]; len(offers) > 0 {
+		v1, claim, _ = control.Offered(wire.Elements(offers))
+	}
+	return v1, claim
+}
+
 // overtureOf returns nil for a request that does not offer wspulse.v1.
 func overtureOf(r *http.Request) *overture {
-	offers := r.Header["Sec-Websocket-Protocol"]
-	if len(offers) == 0 {
-		return nil
-	}
-	v1, claim, _ := control.Offered(wire.Elements(offers))
+	v1, claim := offeredBy(r)
 	if !v1 {
 		return nil
 	}
@@ -107,7 +111,8 @@ func (d digest) is(other digest) bool {
 	return subtle.ConstantTimeCompare(d[:], other[:]) == 1 && d != digest{}
 }
 
-// renew notes the token that the peer is to get next. The one that it came with it has got, however many were lost since.
+// renew notes the token that the peer is to get next. The one that it came with it has got, however many were lost
+// since.
 func (c *credential) renew(o *overture) {
 	c.confirmed, c.newest = o.claimed, o.digest
 }
@@ -207,23 +212,22 @@ func (h *hub) epitaph(o *overture) (reason string, recv uint64) {
 
 // admits says whether a token is the session's.
 func (s *session) admits(claimed digest) bool {
-	c := s.credential
-	if c == nil {
-		return false
-	}
+	return s.credential != nil && s.tokens().admits(claimed)
+}
+
+// tokens returns the credential of a session that speaks wspulse.v1, after a look at whether its peer has got the newest
+// token.
+func (s *session) tokens() *credential {
 	if s.outbox.isConfirmed() {
-		c.confirmed = c.newest
+		s.credential.confirmed = s.credential.newest
 	}
-	return c.admits(claimed)
+	return s.credential
 }
 
 // comeBack resumes a session whose peer has a good claim, also where its old transport is not known to be dead. A claim
 // that counts what the session has never sent, or what it has forgotten, ends it.
 func (h *hub) comeBack(s *session, r registration) {
-	if next := h.takeNext(s); next != nil {
-		h.freeSeat(next.seat)
-		h.turnAway(next.link, endReplaced.bye, endReplaced.closeFrame)
-	}
+	h.turnNextAway(s)
 	news, ok := s.outbox.claim(r.overture.claim.Recv)
 	if !ok {
 		h.cfg.lossless.CountMismatch(s.room.id, s.id)
@@ -234,13 +238,11 @@ func (h *hub) comeBack(s *session, r registration) {
 	if news > 0 {
 		h.cfg.lossless.DuplicatesSuppressed(s.room.id, s.id, int(news))
 	}
-	h.freeSeat(r.seat)
 	if s.link != nil {
 		h.takeOver(s)
 	}
-	s.arrival = r.arrival
 	s.credential.renew(r.overture)
-	h.resume(s, r.link, h.welcome(s, r, comeback{resumes: true}))
+	h.resume(s, r, h.welcome(s, r, comeback{resumes: true}))
 }
 
 // takeOver takes its link from a session whose peer has another one already.
@@ -282,12 +284,9 @@ func (h *hub) welcome(s *session, r registration, c comeback) *control.Welcome {
 
 // bury remembers a session that spoke wspulse.v1.
 func (h *hub) bury(s *session, e *ending) {
-	c := s.credential
-	if c == nil || h.cfg.resumeWindow == 0 {
+	if s.credential == nil || h.cfg.resumeWindow == 0 || e == endServerClosed { // then nobody asks any more
 		return
 	}
-	if s.outbox.isConfirmed() {
-		c.confirmed = c.newest
-	}
-	h.graves.add(&tombstone{id: s.id, credential: *c, processed: s.outbox.ledger.processed, reason: e.bye.Reason}, time.Now())
+	t := &tombstone{id: s.id, credential: *s.tokens(), processed: s.outbox.ledger.processed, reason: e.bye.Reason}
+	h.graves.add(t, time.Now())
 }

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	core "github.com/wspulse/core"
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/envelope"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -16,9 +17,7 @@ var jsonCodec = core.JSONCodec
 // setCodec takes the short way, by internal/envelope, where the codec is JSONCodec itself.
 func (c *serverConfig) setCodec(codec Codec) {
 	c.codec, c.json = codec, codec == jsonCodec
-	if c.controlOpcode = wire.OpBinary; codec.FrameType() == BinaryMessage {
-		c.controlOpcode = wire.OpText
-	}
+	c.controlOpcode = wire.Opcode(control.TypeBeside(codec.FrameType()))
 }
 
 // encode makes the frame that goes on the wire.

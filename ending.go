@@ -42,10 +42,16 @@ var (
 // shutdownSpread is the milliseconds over which the clients of a server that is closed come back.
 const shutdownSpread = 5000
 
-// lastFrame returns what a WebSocket gets that has no session: a bye, and the close frame.
-func (c *serverConfig) lastFrame(m control.Message, closeFrame *wire.Frame) *wire.Frame {
+// bye returns a bye that stands behind so many messages.
+func (c *serverConfig) bye(m control.Message, sent uint64) *wire.Frame {
 	m.Type = control.Bye
-	return wire.Join(wire.New(c.controlOpcode, m.Append(nil)), closeFrame)
+	return c.control(m, sent)
+}
+
+// control returns a control message of wspulse.v1 that stands behind so many messages.
+func (c *serverConfig) control(m control.Message, sent uint64) *wire.Frame {
+	m.At = sent
+	return wire.New(c.controlOpcode, m.Append(nil))
 }
 
 // bye is what a peer hears that is not to come back.

@@ -18,8 +18,8 @@ var (
 	// ErrServerClosed is returned by [Server].Broadcast and [Server].Kick after Close, and given to OnDisconnect by Close.
 	ErrServerClosed = errors.New("wspulse: server is closed")
 
-	// ErrTransportReplaced is given to OnTransportDrop when the peer has come back by another transport before the old one
-	// was known to be dead. OnTransportRestore follows.
+	// ErrTransportReplaced is given to OnTransportDrop when the peer has come back by another transport before the old
+	// one was known to be dead. OnTransportRestore follows.
 	ErrTransportReplaced = errors.New("wspulse: another transport has taken the session over")
 
 	// ErrConnectionClosed is returned by [Connection].Send when the session has ended.

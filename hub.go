@@ -277,7 +277,7 @@ func (h *hub) shutDown() {
 	h.settling.Stop()
 	h.beats.Stop()
 	h.silent.Stop()
-	defer h.graves.line.Stop()
+	defer h.graves.line.Stop() // the calls may bury some
 	each(h.calls, len(h.calls), h.serve)
 	for h.hasBacklog() {
 		h.fanOut()

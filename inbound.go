@@ -112,10 +112,10 @@ func (in *inbound) passOn() bool {
 	}
 }
 
-// put leaves a message to the goroutine that works off the inbox, once there is room for it in that many bytes, or
-// reading is to end. It returns false if there is no such goroutine any more. l is looked at now and then: where its peer
-// has gone there is more room.
-func (in *inbound) put(m message, most int, l *link) bool {
+// put leaves a message of l, whose inbound it is, to the goroutine that works off the inbox, once there is room for it,
+// or reading is to end. It returns false if there is no such goroutine any more. Where the peer has gone there is more
+// room.
+func (in *inbound) put(m message, l *link) bool {
 	for {
 		in.mu.Lock()
 		b := in.inbox
@@ -126,7 +126,7 @@ func (in *inbound) put(m message, most int, l *link) bool {
 		case in.isShut():
 			in.mu.Unlock()
 			return true
-		case len(b.messages) == 0, b.bytes+m.size+messageOverhead <= b.most(most), l.cause.Load() != nil:
+		case len(b.messages) == 0, b.bytes+m.size+messageOverhead <= b.most(l.inboxBytes()), l.cause.Load() != nil:
 			b.messages = append(b.messages, m)
 			b.bytes += m.size + messageOverhead
 			in.mu.Unlock()
@@ -316,7 +316,7 @@ func (l *link) deliver(m message) error {
 		l.calledAt = start
 	}
 	for !l.in.enter() {
-		if l.in.isShut() || l.in.put(m, l.inboxBytes(), l) {
+		if l.in.isShut() || l.in.put(m, l) {
 			l.credit(start)
 			return nil
 		}

@@ -50,7 +50,7 @@ func (h *hub) admit(r registration) {
 	case s == nil, s.link == nil && !s.isPlain(r):
 		h.replace(s, r, c)
 	case s.link == nil:
-		h.resumePlain(s, r)
+		h.resume(s, r, nil)
 	case s.next != nil, h.departs(s.link):
 		h.wait(s, r)
 	default:
@@ -61,21 +61,14 @@ func (h *hub) admit(r registration) {
 // isPlain says that neither a session nor who asks for it speaks wspulse.v1: whoever comes with its ID goes on with it.
 func (s *session) isPlain(r registration) bool { return s.credential == nil && r.overture == nil }
 
-func (h *hub) resumePlain(s *session, r registration) {
-	h.freeSeat(r.seat)
-	s.arrival = r.arrival
-	h.resume(s, r.link, nil)
-}
-
 // contend decides between a session that is connected and a registration that does not claim it.
 func (h *hub) contend(s *session, r registration, c comeback) {
 	switch {
 	case h.cfg.duplicates == Reject:
-		h.freeSeat(r.seat)
-		h.turnAway(r.link, bye("duplicate"), conflictFrame)
+		h.turnAway(r, bye("duplicate"), conflictFrame)
 	case h.cfg.duplicates == Resume && h.cfg.resumeWindow > 0 && s.isPlain(r):
 		h.takeOver(s)
-		h.resumePlain(s, r)
+		h.resume(s, r, nil)
 	default:
 		h.replace(s, r, c)
 	}
@@ -90,7 +83,7 @@ func (h *hub) replace(old *session, r registration, c comeback) {
 func (h *hub) succeed(old *session, r registration, c comeback, e *ending, err error) {
 	if full := h.takeSeat(r.seat, old); full != "" {
 		h.limitReached(full, r.roomID, r.connectionID, zap.Stringer("remoteAddr", r.link.socket.RemoteAddr()))
-		h.turnAwayFull(r.link, full)
+		h.turnAwayFull(r, full)
 		return
 	}
 	if old != nil {
@@ -105,12 +98,11 @@ func (h *hub) overtaken(r registration, s *session) bool {
 	if s == nil || r.arrival > s.arrival && (s.next == nil || r.arrival > s.next.arrival) {
 		return false
 	}
-	h.freeSeat(r.seat)
 	h.cfg.logger.Debug("wspulse: overtaken by a later request", s.field())
 	if r.overture != nil && r.overture.claim != nil {
-		h.turnAway(r.link, back("conflict"), conflictFrame)
+		h.turnAway(r, back("conflict"), conflictFrame)
 	} else {
-		h.turnAway(r.link, endReplaced.bye, endReplaced.closeFrame)
+		h.turnAway(r, endReplaced.bye, endReplaced.closeFrame)
 	}
 	return true
 }
@@ -131,10 +123,8 @@ func (h *hub) departs(l *link) bool {
 // already loses.
 func (h *hub) wait(s *session, r registration) {
 	c := &candidate{registration: r, session: s}
-	if before := h.takeNext(s); before != nil {
+	if before := h.turnNextAway(s); before != nil {
 		c.looks = before.looks // at the same link
-		h.freeSeat(before.seat)
-		h.turnAway(before.link, endReplaced.bye, endReplaced.closeFrame)
 	}
 	s.next = c
 	h.settling.Push(c, time.Now())
@@ -162,13 +152,22 @@ func (h *hub) takeNext(s *session) *candidate {
 	return c
 }
 
+// turnNextAway turns the candidate for a session away, since another registration has come, and returns it, or nil.
+func (h *hub) turnNextAway(s *session) *candidate {
+	c := h.takeNext(s)
+	if c != nil {
+		h.turnAway(c.registration, endReplaced.bye, endReplaced.closeFrame)
+	}
+	return c
+}
+
 func (h *hub) open(r registration, c comeback) {
 	s := newSession(h, r.connectionID, r.seat.key)
 	s.arrival = r.arrival
 	var hello *control.Welcome
 	if r.overture != nil {
 		s.credential = &credential{newest: r.overture.digest}
-		s.outbox.ledger = newLedger(s, h.cfg.controlOpcode)
+		s.outbox.ledger = newLedger(s)
 		hello = h.welcome(s, r, c)
 	}
 	if h.insert(s, r.roomID) {
@@ -183,7 +182,9 @@ func (h *hub) open(r registration, c comeback) {
 }
 
 // resume gives a session another link; hello is nil unless it speaks wspulse.v1.
-func (h *hub) resume(s *session, l *link, hello *control.Welcome) {
+func (h *hub) resume(s *session, r registration, hello *control.Welcome) {
+	h.freeSeat(r.seat)
+	s.arrival = r.arrival
 	h.suspended.Remove(s)
 	s.dropErr = nil
 	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
@@ -191,7 +192,7 @@ func (h *hub) resume(s *session, l *link, hello *control.Welcome) {
 	if hello != nil {
 		h.cfg.lossless.ResumeClaimed(s.room.id, s.id, true, "")
 	}
-	h.attach(s, l, hello, "OnTransportRestore", h.cfg.onTransportRestore)
+	h.attach(s, r.link, hello, "OnTransportRestore", h.cfg.onTransportRestore)
 }
 
 // attach gives a session its link. The callback runs first, in the turn of the link.
@@ -297,31 +298,30 @@ func (h *hub) end(s *session, e *ending, err error) {
 	switch {
 	case next == nil:
 	case e == endServerClosed:
-		h.freeSeat(next.seat)
-		h.turnAway(next.link, e.bye, e.closeFrame)
+		h.turnAway(next.registration, e.bye, e.closeFrame)
 	default:
 		h.admit(next.registration)
 	}
 }
 
 // turnAwayFull is turnAway where there is no seat.
-func (h *hub) turnAwayFull(l *link, full Limit) {
+func (h *hub) turnAwayFull(r registration, full Limit) {
 	closeFrame := tooManyFrame
-	if l.v1 != nil {
+	if r.link.v1 != nil {
 		closeFrame = wire.Close(codeTooMany, "too many connections")
 	}
-	h.turnAway(l, control.Message{Reason: string(full), Reconnect: true, After: retryBetween}, closeFrame)
+	h.turnAway(r, later(full), closeFrame)
 }
 
-// turnAway closes the WebSocket of a registration that becomes no session. Hub.
-func (h *hub) turnAway(l *link, m control.Message, closeFrame *wire.Frame) {
-	if l.v1 != nil {
-		closeFrame = h.cfg.lastFrame(m, closeFrame)
-	}
+// turnAway closes the WebSocket of a registration that becomes no session, and frees its seat. Hub.
+func (h *hub) turnAway(r registration, m control.Message, closeFrame *wire.Frame) {
+	h.freeSeat(r.seat)
+	l := r.link
+	last := l.farewell(m, closeFrame)
 	h.putReader(l.reader)
 	h.links.Add(1)
 	go func() {
 		defer h.links.Done()
-		l.socket.CloseAfter(closeFrame, time.Now().Add(h.cfg.writeWait))
+		l.socket.CloseAfter(last, time.Now().Add(h.cfg.writeWait))
 	}()
 }

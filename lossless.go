@@ -28,9 +28,8 @@ const (
 type ledger struct {
 	// Set at construction, then read-only.
 	session *session
-	opcode  wire.Opcode // of control messages: the one that the codec does not use
-	most    ackWindow   // of what is kept for the peer to acknowledge
-	keeps   bool        // what has been sent; false: there is no resume window, and nobody acknowledges anything
+	most    ackWindow // of what is kept for the peer to acknowledge
+	keeps   bool      // what has been sent; false: there is no resume window, and nobody acknowledges anything
 
 	acknowledged uint64        // messages that the peer has
 	sent         uint64        // the same, and those that it has been sent since its transport began
@@ -79,9 +78,9 @@ var (
 	errBye          = errors.New("wspulse: the peer has said bye") // is never seen outside
 )
 
-func newLedger(s *session, opcode wire.Opcode) *ledger {
-	return &ledger{session: s, opcode: opcode, most: s.hub.cfg.ackWindow, keeps: s.hub.cfg.resumeWindow > 0,
-		processed: &atomic.Uint64{}}
+func newLedger(s *session) *ledger {
+	cfg := s.hub.cfg
+	return &ledger{session: s, most: cfg.ackWindow, keeps: cfg.resumeWindow > 0, processed: &atomic.Uint64{}}
 }
 
 // inflight is how many messages a peer may have sent and not been acknowledged: as many may wait for a callback.
@@ -113,10 +112,7 @@ func (v *ledger) addDue(b *wire.Batch) {
 }
 
 // frame returns a control message that stands behind what has been sent.
-func (v *ledger) frame(m control.Message) *wire.Frame {
-	m.At = v.sent
-	return wire.New(v.opcode, m.Append(nil))
-}
+func (v *ledger) frame(m control.Message) *wire.Frame { return v.session.hub.cfg.control(m, v.sent) }
 
 // wrote counts messages that have been written whole, and says how many of them had been before.
 func (v *ledger) wrote(messages []*wire.Frame) (again int) {
@@ -260,16 +256,14 @@ func (o *outbox) unacknowledgedFor(now time.Duration) time.Duration {
 	return now - o.ledger.progress
 }
 
-// sayBye returns the frames that end l: bye, and what follows it.
-func (o *outbox) sayBye(l *link, m control.Message, closeFrame *wire.Frame) *wire.Frame {
+// sentBy returns how many messages the peer of l has been sent by then, all in all.
+func (o *outbox) sentBy(l *link) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	v := o.ledger
-	m.Type, m.At = control.Bye, v.sent
-	if o.link != l && l.replaced.Load() {
-		m.At = l.v1.sent
+	if l.replaced.Load() {
+		return l.v1.sent
 	}
-	return wire.Join(wire.New(v.opcode, m.Append(nil)), closeFrame)
+	return o.ledger.sent
 }
 
 // What follows runs with mu held.
@@ -311,13 +305,9 @@ func (o *outbox) sendable() []*wire.Frame {
 	if o.ledger == nil || o.window.Replaying() {
 		return next
 	}
-	next = next[:min(len(next), o.mayNumber())]
-	if !o.ledger.keeps || o.closed {
-		return next
-	}
-	_, bytes := o.window.Numbered()
+	frames, bytes := o.window.Numbered()
 	for i, f := range next {
-		if bytes >= o.ledger.most.bytes {
+		if !o.mayNumber(frames+i, bytes) {
 			return next[:i]
 		}
 		bytes += f.Len()
@@ -327,19 +317,13 @@ func (o *outbox) sendable() []*wire.Frame {
 
 // maySend says that there is something sendable.
 func (o *outbox) maySend() bool {
-	return len(o.window.Next()) > 0 && (o.ledger == nil || o.window.Replaying() || o.mayNumber() > 0)
+	return len(o.window.Next()) > 0 && (o.ledger == nil || o.window.Replaying() || o.mayNumber(o.window.Numbered()))
 }
 
-// mayNumber returns how many more messages may be numbered before the peer acknowledges some.
-func (o *outbox) mayNumber() int {
-	if !o.ledger.keeps || o.closed { // the end of a session waits for nobody
-		return maxSendBufferSize
-	}
-	frames, bytes := o.window.Numbered()
-	if most := o.ledger.most; bytes < most.bytes {
-		return max(0, most.frames-frames)
-	}
-	return 0
+// mayNumber says whether another message may be numbered beside so much that is. The end of a session waits for nobody.
+func (o *outbox) mayNumber(frames, bytes int) bool {
+	most := o.ledger.most
+	return !o.ledger.keeps || o.closed || frames < most.frames && bytes < most.bytes
 }
 
 // beginWait notes that something is about to wait for an acknowledgement, if nothing has waited before.
@@ -351,7 +335,7 @@ func (o *outbox) beginWait() {
 
 // gapIsDue says that the peer is to be told of what was dropped.
 func (o *outbox) gapIsDue() bool {
-	return o.ledger != nil && o.ledger.lost > 0 && !o.window.Replaying() && o.mayNumber() > 0
+	return o.ledger != nil && o.ledger.lost > 0 && !o.window.Replaying() && o.mayNumber(o.window.Numbered())
 }
 
 // tellGap tells of what was dropped, before the message that is to be sent next.

@@ -54,8 +54,8 @@ func (p *numberedPeer) read(stream []byte) (rest []byte, err error) {
 	return stream, nil
 }
 
-// Whatever is queued, written in part, acknowledged, dropped, and however often the transport is lost: the peer gets each
-// message once and in order, or is told that it was dropped.
+// Whatever is queued, written in part, acknowledged, dropped, and however often the transport is lost: the peer gets
+// each message once and in order, or is told that it was dropped.
 func TestOutbox_Numbered(t *testing.T) {
 	for seed := range uint64(3000) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -65,7 +65,7 @@ func TestOutbox_Numbered(t *testing.T) {
 		}
 		s := newSession(h, "alice", "")
 		o := &s.outbox
-		o.ledger = newLedger(s, wire.OpBinary)
+		o.ledger = newLedger(s)
 		o.ledger.most, o.ledger.keeps = ackWindow{1 + random.IntN(8), 1 << 20}, true
 		var (
 			peer     numberedPeer

@@ -16,8 +16,8 @@ type LosslessCollector interface {
 	DuplicatesSuppressed(roomID, connectionID string, n int)
 	// GapTold: the peer was told that n messages are lost, which FrameDropped has counted. WritePump.
 	GapTold(roomID, connectionID string, n int)
-	// CountMismatch: the peer and the server count messages differently, which ends the session. It must never happen with
-	// a client that keeps to the protocol. ReadPump, or the hub.
+	// CountMismatch: the peer and the server count messages differently, which ends the session. It must never happen
+	// with a client that keeps to the protocol. ReadPump, or the hub.
 	CountMismatch(roomID, connectionID string)
 	// AcknowledgementAge: an acknowledgement came, so long after the one before it, or after the first message that it
 	// could be for. ReadPump.

@@ -65,8 +65,8 @@ func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
 
 // WithMessageRate sets how many messages a peer may send: perSecond in the long run, and burst of them at once. One
 // more ends the transport with close code 1008 and a [*LimitError]. The count begins anew with each WebSocket. A peer
-// that speaks wspulse.v1 is not cut: reading waits until it may send again, so that what it sends anew after a drop costs
-// it nothing.
+// that speaks wspulse.v1 is not cut: reading waits until it may send again, so that what it sends anew after a drop
+// costs it nothing.
 //
 // Pings count as messages, and so do pongs that answer none of the server's pings. Close frames do not. What waited
 // while a callback ran is not held against the peer.

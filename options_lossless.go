@@ -54,9 +54,9 @@ const (
 	// Replace ends the session that is there with close code 1000 and ErrDuplicateConnectionID, and opens a new one.
 	Replace DuplicatePolicy = iota
 	// Resume gives the session to the new transport: OnTransportDrop gets ErrTransportReplaced, and OnTransportRestore
-	// follows. Frames that were being written may be lost, or come twice. A peer that speaks wspulse.v1 takes its session
-	// over by its token alone: without one, or where only one of the two speaks it, Resume is Replace. So it is without a
-	// resume window.
+	// follows. Frames that were being written may be lost, or come twice. A peer that speaks wspulse.v1 takes its
+	// session over by its token alone: without one, or where only one of the two speaks it, Resume is Replace. So it is
+	// without a resume window.
 	Resume
 	// Reject refuses the newcomer: 409, or close code 4409 where it has been upgraded already.
 	Reject

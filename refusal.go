@@ -36,7 +36,7 @@ const maxInBand = 64
 // It returns false where the client is to get the status.
 func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal) bool {
 	code, m := f.inBand()
-	if code == 0 || s.cfg.refusalStatus || overtureOf(r) == nil || checkWriter(w) != nil {
+	if v1, _ := offeredBy(r); !v1 || code == 0 || s.cfg.refusalStatus || checkWriter(w) != nil {
 		return false
 	}
 	defer s.inBand.Add(-1)
@@ -53,7 +53,7 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 	}
 	socket := wire.NewSocket(conn)
 	if _, err := socket.Accept(buffered.Reader, r, wire.Chosen{Protocol: control.Protocol}, s.cfg.writeWait); err == nil {
-		socket.CloseAfter(s.cfg.lastFrame(m, wire.Close(code, f.answer)), time.Now().Add(closeGrace))
+		socket.CloseAfter(wire.Join(s.cfg.bye(m, 0), wire.Close(code, f.answer)), time.Now().Add(closeGrace))
 	}
 	return true
 }
@@ -63,11 +63,9 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 func (f *refusal) inBand() (code int, m control.Message) {
 	switch {
 	case f.limit == LimitHandshakeTime:
-		code = codeUnavailable
-		m = control.Message{Reason: string(f.limit), Reconnect: true, After: retryBetween}
+		code, m = codeUnavailable, later(f.limit)
 	case f.limit != "":
-		code = codeTooMany
-		m = control.Message{Reason: string(f.limit), Reconnect: true, After: retryBetween}
+		code, m = codeTooMany, later(f.limit)
 	case f.status == http.StatusUnauthorized:
 		code, m = codeUnauthorized, back("unauthorized")
 	case f.status == http.StatusForbidden:
@@ -82,8 +80,10 @@ func (f *refusal) inBand() (code int, m control.Message) {
 	return code, m
 }
 
-// retryBetween is what a client that a limit has refused is told to wait, in milliseconds.
-var retryBetween = [2]int64{5000, 10_000}
+// later is what a peer hears that a limit has refused, and that may come back after between 5 and 10 s.
+func later(limit Limit) control.Message {
+	return control.Message{Reason: string(limit), Reconnect: true, After: [2]int64{5000, 10_000}}
+}
 
 // retryAfter is what a client that a limit has refused is told to wait, in seconds.
 const retryAfter = "5"

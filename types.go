@@ -39,9 +39,9 @@ type Frame = core.Frame
 // returned.
 //
 // An empty connectionID stands for a random UUID, or for the session of a wspulse.v1 client whose token says so. For
-// such a client a connectionID must be UTF-8, and have 512 bytes at the most. A connectionID that is connected already replaces that session, and
-// one whose session is suspended resumes it (see [WithResumeWindow]). Where two requests for one ID are under way, the
-// one that came later wins, whichever returns first. The roomID returned for a resume is ignored, since the session
-// stays in its room. Whoever returns somebody else's connectionID takes over that person's session, so a ConnectFunc
-// has to authenticate the ID, not only read it.
+// such a client a connectionID must be UTF-8, and have 512 bytes at the most. A connectionID that is connected already
+// replaces that session, and one whose session is suspended resumes it (see [WithResumeWindow]). Where two requests for
+// one ID are under way, the one that came later wins, whichever returns first. The roomID returned for a resume is
+// ignored, since the session stays in its room. Whoever returns somebody else's connectionID takes over that person's
+// session, so a ConnectFunc has to authenticate the ID, not only read it.
 type ConnectFunc func(r *http.Request) (roomID, connectionID string, err error)

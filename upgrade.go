@@ -200,10 +200,7 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	case <-r.Context().Done():
 		return s.over(r, nil)
 	case <-s.hub.quit:
-		last := endServerClosed.closeFrame
-		if g.overture != nil {
-			last = s.cfg.lastFrame(endServerClosed.bye, last)
-		}
+		last := g.link.farewell(endServerClosed.bye, endServerClosed.closeFrame)
 		g.link.socket.CloseAfter(last, time.Now().Add(closeGrace))
 	}
 	return nil

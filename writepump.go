@@ -201,11 +201,15 @@ func (l *link) depart(err error, ends *ending) {
 }
 
 // farewell returns what the peer gets last: a bye before the close frame, if it speaks wspulse.v1.
-func (l *link) farewell(bye control.Message, closeFrame *wire.Frame) *wire.Frame {
+func (l *link) farewell(m control.Message, closeFrame *wire.Frame) *wire.Frame {
 	if l.v1 == nil {
 		return closeFrame
 	}
-	return l.session.outbox.sayBye(l, bye, closeFrame)
+	sent := uint64(0)
+	if l.session != nil { // it has become one
+		sent = l.session.outbox.sentBy(l)
+	}
+	return wire.Join(l.hub.cfg.bye(m, sent), closeFrame)
 }
 
 // wroteLate counts messages that a link has written that had been replaced meanwhile: they are sent again. The outbox's

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	core "github.com/wspulse/core"
+	"github.com/wspulse/server/internal/control"
 )
 
 // The bounds that the options keep.
@@ -80,10 +81,8 @@ func defaultConfig(url string) *config {
 }
 
 func (c *config) setCodec(codec Codec) {
-	c.codec, c.frameType, c.controlType = codec, codec.FrameType(), core.BinaryMessage
-	if c.frameType == core.BinaryMessage {
-		c.controlType = core.TextMessage
-	}
+	c.codec, c.frameType = codec, codec.FrameType()
+	c.controlType = control.TypeBeside(c.frameType)
 }
 
 // WithOnMessage sets the callback that gets each frame. A panic in it is logged, and the message counts as processed:
@@ -129,8 +128,8 @@ type Lost struct {
 }
 
 // WithOnSessionLost sets the callback that runs when the client has come back to a new session, since the old one was
-// gone: what the server had for it is lost, and so is what Unprocessed lists. It runs before OnTransportRestore. Messages
-// that had not been sent at all are sent in the new session.
+// gone: what the server had for it is lost, and so is what Unprocessed lists. It runs before OnTransportRestore.
+// Messages that had not been sent at all are sent in the new session.
 //
 // It also runs before OnDisconnect, where the client ends in another way than by Close and has something pending: all
 // of it, sent or not, is listed then.

@@ -101,7 +101,8 @@ func (p *vectorPlayer) accept() {
 	}
 }
 
-// dial starts the client. Where its first dial fails, which is an error, the program tries again, as the client does later.
+// dial starts the client. Where its first dial fails, which is an error, the program tries again, as the client does
+// later.
 func (p *vectorPlayer) dial() {
 	for err := p.tryDial(); err != nil; err = p.tryDial() {
 		var refused *client.RefusedError

@@ -229,12 +229,7 @@ func (v *Session) SendControl(text string) {
 	_ = v.client.WebSocket.WriteMessage(v.controlType(), []byte(text))
 }
 
-func (v *Session) controlType() int {
-	if v.codec.FrameType() == websocket.TextMessage {
-		return websocket.BinaryMessage
-	}
-	return websocket.TextMessage
-}
+func (v *Session) controlType() int { return control.TypeBeside(v.codec.FrameType()) }
 
 // Heard returns what has come since the last time, with spaces between: the events of messages, and hello:new,
 // hello:resumed, hello:REASON, ack:N, gap:N, pong, bye:REASON and close:CODE. Pings are left out.

@@ -28,6 +28,10 @@ const (
 	maxClaim  = MaxSize - len(claimMark) // so that a header of a claim is not read for long
 )
 
+// TypeBeside returns the WebSocket message type of control messages: the one of text (1) and binary (2) that the codec
+// does not use.
+func TypeBeside(frameType int) int { return 3 - frameType }
+
 // A Type says what a control message is.
 type Type string
 
@@ -105,11 +109,9 @@ type count struct {
 }
 
 func (c *count) UnmarshalJSON(data []byte) error {
-	n, err := strconv.ParseUint(string(data), 10, 64)
-	if err != nil || n > maxCount {
+	if c.n, c.given = parseCount(data); !c.given {
 		return fmt.Errorf("%.40q is not a whole number of at most %d", data, uint64(maxCount))
 	}
-	c.n, c.given = n, true
 	return nil
 }
 
@@ -152,7 +154,8 @@ func Parse(data []byte, types ...Type) (m Message, err error) {
 	return m, err
 }
 
-// parseAck reads an acknowledgement that is written as Append writes it: most control messages are, and there may be many.
+// parseAck reads an acknowledgement that is written as Append writes it: most control messages are, and there may be
+// many.
 func parseAck(data []byte) (m Message, ok bool) {
 	rest, ok := bytes.CutPrefix(data, ackFront)
 	n, rest, found := bytes.Cut(rest, ackMiddle)
