@@ -228,13 +228,14 @@ func (s *session) tokens() *credential {
 // that counts what the session has never sent, or what it has forgotten, ends it.
 func (h *hub) comeBack(s *session, r registration) {
 	h.turnNextAway(s)
-	news, ok := s.outbox.claim(r.overture.claim.Recv)
+	news, late, ok := s.outbox.claim(r.overture.claim.Recv)
 	if !ok {
 		h.cfg.lossless.CountMismatch(s.room.id, s.id)
 		err := &protocolError{reason: "peer counts messages that it has not been sent", counts: true}
 		h.succeed(s, r, comeback{reason: "count", recv: s.outbox.ledger.processed.Load()}, endCounts, err)
 		return
 	}
+	h.sent(s, late)
 	if news > 0 {
 		h.cfg.lossless.DuplicatesSuppressed(s.room.id, s.id, int(news))
 	}

@@ -56,7 +56,7 @@ type ledger struct {
 type numbering struct {
 	interrupted latch // closed when reading is to end
 
-	// The ledger's, when another link took its session over; the outbox's lock guards them.
+	// The ledger's, when the link left the outbox, whose lock guards them.
 	sent, begun uint64
 }
 
@@ -126,21 +126,31 @@ func (v *ledger) wrote(messages []*wire.Frame) (again int) {
 	return again
 }
 
-// neverWritten returns how many of these messages, all that are numbered, have not been written whole.
-func (v *ledger) neverWritten(numbered []*wire.Frame) (n int) {
+// neverWritten returns those that have not been written whole, of the oldest that are numbered.
+func (v *ledger) neverWritten(numbered []*wire.Frame) (frames []*wire.Frame) {
 	at := v.acknowledged
 	for _, f := range numbered {
-		if at += uint64(f.Messages()); at > v.highest && f.Gap == 0 {
-			n++
+		if at += uint64(f.Messages()); at > v.highest {
+			frames = append(frames, f)
 		}
 	}
-	return n
+	return frames
 }
 
 // rewind begins with a new transport, whose peer may not know yet what has been acknowledged.
 func (v *ledger) rewind(hello *control.Welcome) {
 	v.sent, v.begun, v.progress = v.acknowledged, v.acknowledged, v.now()
 	v.hello, v.ping, v.pong, v.ack, v.confirmed = hello, false, false, v.keeps && v.processed.Load() > 0, false
+}
+
+// notGaps returns how many of these are messages.
+func notGaps(frames []*wire.Frame) (n int) {
+	for _, f := range frames {
+		if f.Gap == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (v *ledger) now() time.Duration { return time.Since(v.session.hub.start) }
@@ -227,16 +237,25 @@ func (o *outbox) ackInTime() *link {
 }
 
 // claim says whether a peer that comes back may have got so many messages. They are acknowledged then; it says how many
-// of them were not before.
-func (o *outbox) claim(recv uint64) (news uint64, ok bool) {
+// of them were not before, and which of these were not known to have been written.
+func (o *outbox) claim(recv uint64) (news uint64, late []*wire.Frame, ok bool) {
 	o.mu.Lock()
 	defer o.unlock()
 	v := o.ledger
 	if recv < v.acknowledged {
-		return 0, false
+		return 0, nil, false
 	}
 	news = recv - v.acknowledged
-	return news, o.acknowledged(recv)
+	items, ok := o.window.Items(news)
+	if !ok {
+		return 0, nil, false
+	}
+	if recv > v.highest {
+		late = v.neverWritten(o.window.Oldest(items))
+		v.highest = recv
+	}
+	o.acknowledged(recv)
+	return news, late, true
 }
 
 // isConfirmed says whether the peer has got the token of its latest transport.
@@ -260,7 +279,7 @@ func (o *outbox) unacknowledgedFor(now time.Duration) time.Duration {
 func (o *outbox) sentBy(l *link) uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if l.replaced.Load() {
+	if o.link != l {
 		return l.v1.sent
 	}
 	return o.ledger.sent

@@ -1,6 +1,7 @@
 package wspulse
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -71,6 +72,7 @@ func TestOutbox_Numbered(t *testing.T) {
 			peer     numberedPeer
 			offered  int
 			dropped  int
+			sent     int // as the collector is told
 			link     *link
 			batch    = h.batches.Get(false, false)
 			network  []byte // what is under way
@@ -86,15 +88,19 @@ func TestOutbox_Numbered(t *testing.T) {
 		fail := func(err error) {
 			t.Fatalf("seed %d: %v\n%q", seed, err, steps[max(0, len(steps)-30):])
 		}
-		reconnect := func() {
-			if _, ok := o.claim(peer.received); !ok {
+		reconnect := func(afterClaim func()) {
+			_, late, ok := o.claim(peer.received)
+			if !ok {
 				fail(fmt.Errorf("the claim of %d is refused; %+v", peer.received, o.ledger))
 			}
+			sent += notGaps(late)
+			afterClaim()
 			link = newTestLink(h)
 			network, stream = nil, nil
 			o.attach(link, &control.Welcome{})
 			note("reconnect at %d", peer.received)
 		}
+		count := func(fresh []*wire.Frame, _, _ int) { sent += notGaps(fresh) }
 		deliver := func(n int) {
 			var err error
 			if stream, err = peer.read(append(stream, network[:n]...)); err != nil {
@@ -126,12 +132,17 @@ func TestOutbox_Numbered(t *testing.T) {
 				deliver(random.IntN(len(network) + 1))
 				messages = slices.Clone(messages)
 				batch.Reset()
-				reconnect()
+				if random.IntN(2) == 0 {
+					reconnect(func() {})
+				} else {
+					reconnect(func() { count(o.written(writer, messages, message != nil)) })
+					messages = nil
+				}
 				for over := false; !over; over = write(true, true, false) {
 				}
 			}
 			note("wrote %d messages, and %d bytes", len(messages), len(rest))
-			o.written(writer, messages, message != nil)
+			count(o.written(writer, messages, message != nil))
 			batch.Reset()
 			if writer != link {
 				if !o.more(writer) || o.pumping {
@@ -140,14 +151,14 @@ func TestOutbox_Numbered(t *testing.T) {
 				return false
 			}
 			if network = append(network, rest...); message != nil {
-				o.written(writer, []*wire.Frame{message}, false)
+				count(o.written(writer, []*wire.Frame{message}, false))
 			}
 			if n, _ := o.window.Numbered(); n > o.ledger.most.frames+1 { // with a gap
 				fail(fmt.Errorf("%d are numbered", n))
 			}
 			return false
 		}
-		reconnect()
+		reconnect(func() {})
 		for range 60 {
 			switch random.IntN(11) {
 			case 8, 9:
@@ -175,7 +186,7 @@ func TestOutbox_Numbered(t *testing.T) {
 			case 5:
 				write(false, false, false) // and the transport is lost
 				o.detach()
-				reconnect()
+				reconnect(func() {})
 			case 7:
 				n := o.ledger.acknowledged + uint64(random.IntN(int(peer.received-o.ledger.acknowledged)+1))
 				if o.ledger.hello != nil {
@@ -209,6 +220,36 @@ func TestOutbox_Numbered(t *testing.T) {
 		if untold := uint64(o.ledger.lost); untold > 0 || uint64(dropped) != peer.lost || len(peer.got)+dropped != len(accepted) {
 			fail(fmt.Errorf("%d were dropped, the peer was told of %d, and is to be told of %d", dropped, peer.lost, untold))
 		}
+		if sent+dropped != len(accepted) {
+			fail(fmt.Errorf("of %d messages %d count as sent and %d as dropped", len(accepted), sent, dropped))
+		}
+	}
+}
+
+// A link says bye when its peer is back: with what it has sent itself.
+func TestOutbox_ByeOfALinkWhosePeerIsBack(t *testing.T) {
+	h, _ := newQuietHub(0, 8, NoopCollector{})
+	s := newSession(h, "alice", "")
+	o := &s.outbox
+	o.ledger = newLedger(s)
+	o.ledger.most, o.ledger.keeps = ackWindow{8, 1 << 20}, true
+	old, batch := newTestLink(h), h.batches.Get(false, false)
+	old.session = s
+	o.attach(old, &control.Welcome{})
+	for range 3 {
+		_, _ = o.offer(wire.New(wire.OpText, []byte("x")))
+	}
+	o.take(old, batch)
+	batch.Wrote(len(batch.Next()))
+	o.written(old, batch.Sent(), false)
+	o.detach()
+	if _, _, ok := o.claim(1); !ok {
+		t.Fatal("the claim is refused")
+	}
+	o.attach(newTestLink(h), &control.Welcome{})
+	last := old.farewell(control.Message{Reason: "x"}, wire.Close(1000, ""))
+	if want := []byte(`"at":3}`); !bytes.Contains(last.Bytes, want) {
+		t.Errorf("%q, want %s", last.Bytes, want)
 	}
 }
 

@@ -43,7 +43,8 @@ type MetricsCollector interface {
 	// MessageBroadcast: a frame was queued for fanOut members of a room, suspended ones included. Hub.
 	MessageBroadcast(roomID string, sizeBytes int, fanOut int)
 	// MessageSent: a frame was written to the socket. One that is flushed when its session ends counts when the peer's
-	// TCP has taken it, where that is known. WritePump.
+	// TCP has taken it, where that is known. WritePump; the hub where a peer of wspulse.v1 comes back and has got what was
+	// not known to be written.
 	MessageSent(roomID, connectionID string, sizeBytes int)
 	// FrameDropped: a frame is lost, once for each: refused by a full buffer, pushed out by a newer broadcast or by the
 	// memory budget, or not delivered when the session ended. Called on the goroutine that drops it: the hub, the

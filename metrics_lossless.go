@@ -14,7 +14,7 @@ type LosslessCollector interface {
 	MessagesReplayed(roomID, connectionID string, n int)
 	// DuplicatesSuppressed: n messages had come to a peer whose acknowledgement was lost: they are not sent again. Hub.
 	DuplicatesSuppressed(roomID, connectionID string, n int)
-	// GapTold: the peer was told that n messages are lost, which FrameDropped has counted. WritePump.
+	// GapTold: the peer was told that n messages are lost, which FrameDropped has counted. As MessageSent.
 	GapTold(roomID, connectionID string, n int)
 	// CountMismatch: the peer and the server count messages differently, which ends the session. It must never happen
 	// with a client that keeps to the protocol. ReadPump, or the hub.

@@ -118,7 +118,8 @@ func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 	o.mu.Lock()
 	defer o.unlock()
 	if before = o.link; before != nil {
-		o.supersede(before)
+		before.replaced.Store(true) // and touches nothing any more
+		o.release()
 		if o.pumping && !o.corked { // it sees to that itself
 			before = nil
 		}
@@ -140,19 +141,12 @@ func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 	return nil, before
 }
 
-// supersede lets a link touch nothing any more. It runs with mu held.
-func (o *outbox) supersede(l *link) {
-	l.replaced.Store(true)
-	if v := o.ledger; v != nil {
-		l.v1.sent, l.v1.begun = v.sent, v.begun
-	}
-}
-
 // detach says that no link writes until the next one is attached.
 func (o *outbox) detach() {
 	o.mu.Lock()
 	defer o.unlock()
-	o.link, o.control = nil, nil
+	o.release()
+	o.control = nil
 }
 
 // close lets nothing in any more.
@@ -258,11 +252,11 @@ func (o *outbox) clear() (lost int) {
 	defer o.unlock()
 	numbered, _ := o.window.Numbered()
 	if v := o.ledger; v != nil && numbered > 0 {
-		o.window.Rewind()
-		numbered = v.neverWritten(o.window.Next())
+		numbered = notGaps(v.neverWritten(o.window.Oldest(numbered)))
 	}
 	lost = numbered + o.waiting()
-	o.window, o.taken, o.flying, o.control, o.link = nil, 0, false, nil, nil
+	o.release()
+	o.window, o.taken, o.flying, o.control = nil, 0, false, nil
 	return lost
 }
 
@@ -288,6 +282,14 @@ func (o *outbox) size() int {
 }
 
 // What follows runs with mu held.
+
+// release takes its link from the outbox. That keeps what it has been sent: it may be about to say so.
+func (o *outbox) release() {
+	if v := o.ledger; v != nil && o.link != nil {
+		o.link.v1.sent, o.link.v1.begun = v.sent, v.begun
+	}
+	o.link = nil
+}
 
 // wake returns the link if its pump does not run and is to be started. A cork ends where the pump has to see the link
 // off, or has enough to write.

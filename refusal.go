@@ -46,11 +46,11 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 	if s.hub.beginRefusal() {
 		defer s.hub.upgrades.Done()
 	}
-	s.record(r, f)
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return false
 	}
+	s.record(r, f)
 	socket := wire.NewSocket(conn)
 	if _, err := socket.Accept(buffered.Reader, r, wire.Chosen{Protocol: control.Protocol}, s.cfg.writeWait); err == nil {
 		socket.CloseAfter(wire.Join(s.cfg.bye(m, 0), wire.Close(code, f.answer)), time.Now().Add(closeGrace))

@@ -128,16 +128,21 @@ func (l *link) wrote(messages []*wire.Frame, flying bool) {
 
 // sent tells of messages that have been written whole, and how many wait behind them.
 func (l *link) sent(messages []*wire.Frame, waiting int) {
-	s, metrics := l.session, l.hub.cfg.metrics
+	s := l.session
+	l.hub.sent(s, messages)
+	if len(messages) > 0 {
+		l.hub.cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, waiting, l.hub.cfg.sendBufferSize)
+	}
+}
+
+// sent tells of messages that the peer of a session has, or will have.
+func (h *hub) sent(s *session, messages []*wire.Frame) {
 	for _, f := range messages {
 		if f.Gap == 0 {
-			metrics.MessageSent(s.RoomID(), s.id, f.Size)
+			h.cfg.metrics.MessageSent(s.RoomID(), s.id, f.Size)
 		} else {
-			l.hub.cfg.lossless.GapTold(s.RoomID(), s.id, f.Gap)
+			h.cfg.lossless.GapTold(s.RoomID(), s.id, f.Gap)
 		}
-	}
-	if len(messages) > 0 {
-		metrics.SendBufferUtilization(s.RoomID(), s.id, waiting, l.hub.cfg.sendBufferSize)
 	}
 }
 
@@ -261,8 +266,9 @@ func (l *link) finish() {
 		l.sent(flushed, 0) // what the kernel holds goes out behind what had been written before
 		return
 	}
-	l.sent(flushed[:len(flushed)-lost], 0)
-	if s.dropped(lost); lost > 0 {
+	taken := len(flushed) - lost
+	l.sent(flushed[:taken], 0)
+	if s.dropped(notGaps(flushed[taken:])); lost > 0 {
 		l.socket.Reset() // it gets nothing more of what has been counted as lost
 	}
 }

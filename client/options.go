@@ -122,8 +122,9 @@ type Lost struct {
 	// up.
 	Reason string
 	// Unprocessed are the messages that the server's application has not processed, in the order of their Send. They
-	// are not sent again: only the application knows whether that makes sense. A message that the server had begun with
-	// may be among them where the server remembers nothing of the session.
+	// are not sent again: only the application knows whether that makes sense. One that the application was busy with
+	// when the session ended may be among them, and, where the server remembers nothing of the session, one that it has
+	// processed.
 	Unprocessed []Frame
 }
 

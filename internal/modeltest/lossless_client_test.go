@@ -53,8 +53,8 @@ func (h v1Hello) String() string {
 	if h.Resumed {
 		word = "resumed"
 	}
-	return fmt.Sprintf("hello %s %s %q recv %d at %d, window %d heartbeat %d maxBytes %d inflight %d", word, h.ID, h.Reason,
-		h.Recv, h.At, h.Window, h.Heartbeat, h.MaxBytes, h.Inflight)
+	return fmt.Sprintf("hello %s %s %q recv %d at %d, window %d heartbeat %d maxBytes %d inflight %d", word, h.ID,
+		h.Reason, h.Recv, h.At, h.Window, h.Heartbeat, h.MaxBytes, h.Inflight)
 }
 
 // v1Bye is what a bye says.

@@ -20,8 +20,6 @@ type v1Model struct {
 	sessions map[string]*v1Session // those that live, by connectionID
 	graves   map[string]*v1Grave   // by connectionID: of the last session that has ended
 	tokens   map[string][]int      // all that the clients of a connectionID have got
-
-	uncounted int // messages that were acknowledged before the server knew that they had been written
 }
 
 type v1Config struct {
@@ -43,7 +41,6 @@ type v1Session struct {
 	numbered     []v1Item // handed over to a transport, and not acknowledged
 	waiting      []v1Item
 	lost         int           // messages, dropped before those that wait; the client is yet to be told
-	whole        int           // messages that have been written, as the collector knows
 	progress     time.Duration // when the client last acknowledged, or there was something new to acknowledge
 
 	// From the client.
@@ -63,7 +60,6 @@ type v1Item struct {
 	name     string // of a message, as its client writes it down
 	messages int    // 1, or those of the gap
 	bytes    int    // on the wire
-	gap      bool
 }
 
 // A v1Link is a WebSocket.
@@ -78,6 +74,9 @@ type v1Link struct {
 	told     int             // the last acknowledgement that has come by it
 	stuck    bool            // its client does not read, and
 	hand     []v1Item        // this is being written
+
+	malformed   float64       // messages in a row, less those that time has made good, when there was the last
+	malformedAt time.Duration // of them
 }
 
 // A v1Call is a callback.
@@ -127,6 +126,7 @@ const (
 	v1WarTime     = 10 * time.Second
 	v1Takeovers   = 3 // within v1WarTime are a war
 	v1MaxMessage  = 512
+	v1Malformed   = 100 // messages within a minute are too many
 	v1Inflight    = 256
 	v1BlockedTime = 3 * second // in OnMessage
 )
@@ -234,7 +234,6 @@ func (m *v1Model) attach(s *v1Session, l *v1Link, hello v1Hello) {
 	for _, item := range s.numbered {
 		m.hear(l, "%s", item.name)
 	}
-	s.whole = s.sent()
 	m.write(s)
 }
 

@@ -22,9 +22,22 @@ func (m *v1Model) say(l *v1Link, word string, item v1Item) {
 		text = "" // there is no callback, but its turn comes
 	}
 	m.call(s, v1Call{text: text, word: word, link: l, item: item})
-	if word == "large" {
+	switch {
+	case word == "large":
 		m.fail(s, "too-large", "max_message_size", 1009)
+	case word != "malformed":
+		l.malformed = 0
+	case m.tooMalformed(l):
+		m.fail(s, "malformed", "malformed", 1007)
 	}
+}
+
+// tooMalformed counts a malformed message, and says whether it is one too many.
+func (m *v1Model) tooMalformed(l *v1Link) bool {
+	const perSecond = v1Malformed / 60.0
+	l.malformed = 1 + max(0, l.malformed-(m.now-l.malformedAt).Seconds()*perSecond)
+	l.malformedAt = m.now
+	return l.malformed > v1Malformed-1
 }
 
 // control is a control message that is in order. The client counts so many messages that it has sent.
@@ -78,7 +91,6 @@ func (m *v1Model) hangUp(l *v1Link, code int) {
 func (m *v1Model) drop(l *v1Link) {
 	m.hear(l, "gone")
 	if s := l.session; s.link == l {
-		m.wrote(l)
 		m.die(s, "1006")
 	}
 }
@@ -94,14 +106,10 @@ func (m *v1Model) read(l *v1Link, bytes int) {
 		bytes -= l.hand[0].bytes
 		m.hear(l, "%s", l.hand[0].name)
 		if l.hand = l.hand[1:]; len(l.hand) == 0 {
-			m.wrote(l)
 			m.write(l.session)
 		}
 	}
 }
-
-// wrote is the end of a write. A transport that has been replaced does not count what it has written.
-func (m *v1Model) wrote(l *v1Link) { l.session.whole = max(l.session.whole, l.received()) }
 
 // readOn is a client that reads again.
 func (m *v1Model) readOn(l *v1Link) {
@@ -151,7 +159,6 @@ func (m *v1Model) hand(s *v1Session) {
 	s.numbered = append(s.numbered, item)
 	if s.link.hand = append(s.link.hand, item); !s.link.stuck {
 		m.hear(s.link, "%s", item.name)
-		s.whole = s.sent()
 	}
 	if !m.keeps() {
 		m.acknowledge(s, s.sent())
@@ -168,16 +175,13 @@ func (s *v1Session) windowBytes() (n int) {
 
 func gapOf(messages, at int) v1Item {
 	size := len(fmt.Sprintf(`{"t":"gap","n":%d,"at":%d}`, messages, at)) + 2
-	return v1Item{fmt.Sprintf("gap:%d", messages), messages, size, true}
+	return v1Item{fmt.Sprintf("gap:%d", messages), messages, size}
 }
 
 // acknowledge removes what the client has.
 func (m *v1Model) acknowledge(s *v1Session, n int) {
 	for ; s.acknowledged < n; s.numbered = s.numbered[1:] {
-		item := s.numbered[0]
-		if s.acknowledged += item.messages; s.acknowledged > s.whole && !item.gap && m.keeps() {
-			m.uncounted++
-		}
+		s.acknowledged += s.numbered[0].messages
 	}
 }
 

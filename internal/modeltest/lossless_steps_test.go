@@ -35,8 +35,8 @@ const (
 )
 
 // v1More is what numbers from v1Steps on stand for: life rather than death.
-var v1More = []byte{v1Open, v1Claims, v1Claims, v1Claims, v1Say, v1Say, v1Say, v1Acks, v1Acks, v1Acks, v1Drop, v1Drop, v1Cut,
-	v1Send, v1Send, v1Broadcast, v1Broadcast, v1Broadcast, v1Pass, v1Pass, v1Pass}
+var v1More = []byte{v1Open, v1Claims, v1Claims, v1Claims, v1Say, v1Say, v1Say, v1Acks, v1Acks, v1Acks, v1Drop, v1Drop,
+	v1Cut, v1Send, v1Send, v1Broadcast, v1Broadcast, v1Broadcast, v1Pass, v1Pass, v1Pass}
 
 var (
 	v1IDs   = []string{"alice", "bob", "carol"}
@@ -316,7 +316,7 @@ func (r *v1Trial) item(b byte) (v1Item, wspulse.Frame) {
 	if len(data) > 125 {
 		header = 4
 	}
-	return v1Item{name, 1, header + len(data), false}, f
+	return v1Item{name, 1, header + len(data)}, f
 }
 
 func (r *v1Trial) send(id string, b byte) {

@@ -103,6 +103,11 @@ func v1Stories() (inputs [][]byte) {
 	add(config(middle, 8, frames1024, bytesAny, pings10, replace),
 		v1Open, alice, 0, v1Say, of(alice, seventy), note, v1Pass, 0, second1, v1Say, of(alice, twice), echo,
 		v1Drop, alice, 3, v1Claims, of(alice, newest), right, v1Pass, 0, second1, v1Say, of(alice, seventy), malformed)
+	// Too much that is malformed in too short a time; after some time; and with a message between that is in order.
+	add(config(middle, 8, frames1024, bytesAny, pings10, replace),
+		v1Open, alice, 0, v1Say, of(alice, seventy), malformed, v1Pass, 0, seconds31, v1Say, of(alice, seventy), malformed,
+		v1Say, of(alice, once), note, v1Say, of(alice, seventy), malformed, v1Say, of(alice, seventy), malformed,
+		v1Claims, of(alice, newest), right, v1Say, of(alice, seventy), malformed)
 	// In the middle of writes.
 	for _, then := range []byte{readsOn, isReplaced, isCut} {
 		for _, bytes := range []byte{0, 2, 9, 13, 18, 27} {

@@ -43,6 +43,14 @@ func (w *Window[T]) Numbered() (items, bytes int) {
 	return w.numbered - w.head, w.numberedBytes
 }
 
+// Oldest returns the n oldest items, which are numbered. They are good until the next change.
+func (w *Window[T]) Oldest(n int) []T {
+	if n == 0 {
+		return nil
+	}
+	return w.items[w.head : w.head+n]
+}
+
 // Waiting returns how many items wait, and their bytes.
 func (w *Window[T]) Waiting() (items, bytes int) {
 	if w == nil {
@@ -78,7 +86,7 @@ func (w *Window[T]) Push(items ...T) {
 func (w *Window[T]) Drop(n int) (bytes int) {
 	bytes = w.size(w.items[w.numbered : w.numbered+n])
 	w.waitingBytes -= bytes
-	copy(w.items[w.head+n:], w.items[w.head:w.numbered]) // of which there are few, or none
+	copy(w.items[w.head+n:], w.items[w.head:w.numbered]) // of which there are none, or a full ack window
 	w.forget(n)
 	w.cursor, w.numbered = w.cursor+n, w.numbered+n
 	w.settle()
@@ -119,7 +127,7 @@ func (w *Window[T]) SendGap(gap T) {
 
 // Acknowledge removes the n oldest items, which are numbered.
 func (w *Window[T]) Acknowledge(n int) {
-	w.numberedBytes -= w.size(w.items[w.head : w.head+n])
+	w.numberedBytes -= w.size(w.Oldest(n))
 	w.forget(n)
 	w.cursor = max(w.cursor, w.head)
 	w.settle()
