@@ -102,8 +102,22 @@ func (s *Socket) Cut(at time.Time) {
 func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
 	s.Cut(deadline)
+	s.delayCut(time.Now().Add(lastMoment))
 	if _, err := s.Conn.Write(f.Bytes); err == nil {
 		s.Drain(deadline)
+	}
+}
+
+// lastMoment is enough for a last frame that the kernel has room for. The turn of its writer may come later than the cut
+// on a busy machine.
+const lastMoment = 100 * time.Millisecond
+
+// delayCut has a write that begins now end at that time rather than earlier.
+func (s *Socket) delayCut(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cutAt < at.UnixNano() {
+		_ = s.Conn.SetWriteDeadline(at)
 	}
 }
 

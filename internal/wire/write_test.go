@@ -139,7 +139,7 @@ func TestCut_TheEarliestWins(t *testing.T) {
 	}
 }
 
-// Part keeps to a cut that came before.
+// CloseAfter keeps to a cut that came before.
 func TestCut_HoldsForCloseAfter(t *testing.T) {
 	overPipe(t, func(t *testing.T, s *wire.Socket, peer net.Conn) {
 		start := time.Now()
@@ -147,6 +147,22 @@ func TestCut_HoldsForCloseAfter(t *testing.T) {
 		s.CloseAfter(wire.Close(1000, ""), start.Add(time.Minute))
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("took %v, want a second", took)
+		}
+	})
+}
+
+// A last frame whose turn comes late is written all the same, if that takes no time.
+func TestCut_LeavesALastMoment(t *testing.T) {
+	overPipe(t, func(t *testing.T, s *wire.Socket, peer net.Conn) {
+		s.Cut(time.Now().Add(-time.Second))
+		last, got := wire.Close(1000, ""), make(chan []byte)
+		go func() {
+			p, _ := io.ReadAll(peer)
+			got <- p
+		}()
+		s.CloseAfter(last, time.Now())
+		if p := <-got; !bytes.Equal(p, last.Bytes) {
+			t.Errorf("got %q", p)
 		}
 	})
 }
