@@ -137,8 +137,8 @@ func WithOnDisconnect(fn func(Connection, error)) ServerOption {
 
 // WithOnTransportDrop sets the callback that runs when a WebSocket dies and its session is suspended, with the error
 // that OnDisconnect would have got; or when another one has taken the session over: [ErrTransportReplaced]. It never
-// runs without a resume window. The session is suspended before it runs:
-// while an OnMessage blocks, it waits, and the peer may have resumed the session by then.
+// runs without a resume window. The session is suspended before it runs: while an OnMessage blocks, it waits, and the
+// peer may have resumed the session by then.
 //
 // Default none. nil means none.
 func WithOnTransportDrop(fn func(Connection, error)) ServerOption {
@@ -225,8 +225,8 @@ func WithUpgraderBufferSize(readSize, writeSize int) ServerOption {
 
 // WithResumeWindow sets how long a session outlives its WebSocket. A peer that connects with the same connectionID
 // within d goes on with the same Connection, and gets what was queued meanwhile. One that speaks wspulse.v1 needs its
-// token for that, and gets what it has not acknowledged too. A window that passes while the
-// process stands still is given d more, and 5 s at the most: its peer may be there already, and wait for an answer.
+// token for that, and gets what it has not acknowledged too. A window that passes while the process stands still is
+// given d more, and 5 s at the most: its peer may be there already, and wait for an answer.
 //
 // Danger: whoever connects with a connectionID gets what is queued for it. ConnectFunc must make sure whose it is.
 //
