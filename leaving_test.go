@@ -135,6 +135,7 @@ func TestLeaving_WhoIsThereIsReplaced(t *testing.T) {
 			session := w.connection("r", "alice")
 			if busy {
 				alice.send("work")
+				synctest.Wait() // until the callback runs
 			}
 			start := time.Now()
 			again := w.dial("r", "alice")
