@@ -3,6 +3,7 @@ package wspulse
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,13 +20,7 @@ func (h *hub) reclaim() {
 	if len(debtors) == 0 {
 		return
 	}
-	level, excess := 0, int(over+h.cfg.memoryBudget/8)
-	for n, sum := 1, 0; n <= len(debtors); n++ { // the n largest come down to one level
-		sum += debtors[n-1].bytes
-		if level = max(0, (sum-excess)/n); n == len(debtors) || level >= debtors[n].bytes {
-			break
-		}
-	}
+	level := levelFor(debtors, int(over+h.cfg.memoryBudget/8))
 	dropped := 0
 	for _, d := range debtors {
 		if d.bytes <= level {
@@ -36,7 +31,7 @@ func (h *hub) reclaim() {
 		dropped += n
 	}
 	if h.queued.Load() > h.cfg.memoryBudget {
-		h.expireLargest(debtors)
+		h.expireLargest()
 	}
 	if dropped == 0 { // there are only messages that are being written
 		h.reclaimAt = time.Now().Add(reclaimPeriod)
@@ -46,8 +41,8 @@ func (h *hub) reclaim() {
 
 // expireLargest ends suspended sessions whose peers have not acknowledged what is kept for them, the largest first,
 // until the budget holds.
-func (h *hub) expireLargest(debtors []debtor) {
-	for _, d := range debtors {
+func (h *hub) expireLargest() {
+	for _, d := range h.debtors() {
 		if h.queued.Load() <= h.cfg.memoryBudget {
 			return
 		}
@@ -64,13 +59,26 @@ const reclaimPeriod = 10 * time.Millisecond
 type debtor struct {
 	session *session
 	bytes   int
+	loose   int // of these: they may be dropped
+}
+
+// levelFor returns how many bytes each debtor may keep so that as many become free: 0 where there are not as many.
+func levelFor(debtors []debtor, bytes int) (level int) {
+	most := debtors[0].bytes
+	return most - sort.Search(most, func(down int) bool {
+		free := 0
+		for _, d := range debtors {
+			free += min(d.loose, max(0, d.bytes-most+down))
+		}
+		return free >= bytes
+	})
 }
 
 // debtors returns the sessions that hold something, those that hold most first.
 func (h *hub) debtors() (debtors []debtor) {
 	for _, s := range h.sessions {
-		if n := s.outbox.size(); n > 0 {
-			debtors = append(debtors, debtor{s, n})
+		if all, loose := s.outbox.size(); all > 0 {
+			debtors = append(debtors, debtor{s, all, loose})
 		}
 	}
 	slices.SortFunc(debtors, func(a, b debtor) int { return cmp.Compare(b.bytes, a.bytes) })

@@ -23,6 +23,9 @@ var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connection
 // conflictFrame is for a WebSocket whose ID is connected already, if that counts more. See WithDuplicatePolicy.
 var conflictFrame = wire.Close(codeConflict, "duplicate connection id")
 
+// closedFrame is for a WebSocket of wspulse.v1 that becomes no session, since the server is closed.
+var closedFrame = wire.Close(codeUnavailable, "server closed")
+
 // The ways for a session to end. Nobody is left to read a close frame in the last three.
 var (
 	endClosed   = &ending{DisconnectNormal, wire.Close(websocket.CloseNormalClosure, ""), true, bye("closed")}

@@ -97,7 +97,7 @@ func (o *outbox) displace(f *wire.Frame) (lost int) {
 func (o *outbox) shrink(bytes int) (lost int) {
 	o.mu.Lock()
 	defer o.unlock()
-	for ; o.waiting() > 0 && o.bytes() > bytes; lost++ {
+	for ; o.loose() > 0 && o.bytes() > bytes; lost++ {
 		o.drop()
 	}
 	o.tidy()

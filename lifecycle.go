@@ -298,7 +298,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 	switch {
 	case next == nil:
 	case e == endServerClosed:
-		h.turnAway(next.registration, e.bye, e.closeFrame)
+		h.turnAwayWith(next.registration, next.link.refusedAtClose())
 	default:
 		h.admit(next.registration)
 	}
@@ -313,11 +313,22 @@ func (h *hub) turnAwayFull(r registration, full Limit) {
 	h.turnAway(r, later(full), closeFrame)
 }
 
+// refusedAtClose returns what the peer of a link gets that becomes no session since the server is closed.
+func (l *link) refusedAtClose() *wire.Frame {
+	if l.v1 == nil {
+		return endServerClosed.closeFrame
+	}
+	return l.farewell(endServerClosed.bye, closedFrame)
+}
+
 // turnAway closes the WebSocket of a registration that becomes no session, and frees its seat. Hub.
 func (h *hub) turnAway(r registration, m control.Message, closeFrame *wire.Frame) {
+	h.turnAwayWith(r, r.link.farewell(m, closeFrame))
+}
+
+func (h *hub) turnAwayWith(r registration, last *wire.Frame) {
 	h.freeSeat(r.seat)
 	l := r.link
-	last := l.farewell(m, closeFrame)
 	h.putReader(l.reader)
 	h.links.Add(1)
 	go func() {

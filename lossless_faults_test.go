@@ -158,3 +158,27 @@ func TestLossless_GapsAreExact(t *testing.T) {
 		})
 	}
 }
+
+// What is said last does not end a message that was written in part when reading ended: the peer would count it, and
+// never get it.
+func TestLossless_NothingBehindHalfAMessage(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Minute),
+			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { panic("p") }))
+		alice := w.speaker("r", "alice", wstest.WithDownstream(wstest.Faults{Window: 64}))
+		alice.Connect()
+		synctest.Wait()
+		alice.expect("hello:new")
+		alice.Client().Conn.Downstream(wstest.Faults{Window: 64, BlackHole: true})
+		long := strings.Repeat("x", 100)
+		w.send("alice", long, "second")
+		synctest.Wait()
+		alice.Send("boom")
+		synctest.Wait()
+		time.Sleep(1010 * time.Millisecond) // the write is cut after a second
+		alice.Client().Conn.Downstream(wstest.Faults{})
+		synctest.Wait()
+		alice.Connect()
+		alice.expect("close:1006 hello:resumed ack:1 " + long + " second")
+	})
+}

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	wspulse "github.com/wspulse/server"
 	"github.com/wspulse/server/wstest"
 )
@@ -241,5 +243,46 @@ func TestLossless_RateIsBackPressure(t *testing.T) {
 		alice.Send("e", "f", "g")
 		w.must(w.server.Kick("alice")) // which waits for nobody
 		w.took(start, 3*(time.Second+time.Millisecond))
+	})
+}
+
+// What is not numbered goes first where the memory budget is used up: a suspended session does not end while another
+// one holds what can be dropped.
+func TestLossless_BudgetDropsWhatWaitsFirst(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithMemoryBudget(10_000),
+			wspulse.WithAckWindow(100, 1<<20))
+		kept := func(id string, messages, bytes int) *speaker {
+			s := w.speak("r", id)
+			s.WithholdAcks(true)
+			for range messages {
+				w.send(id, strings.Repeat(id[:1], bytes))
+				synctest.Wait()
+			}
+			return s
+		}
+		alice := kept("alice", 1, 1500)
+		alice.drop()
+		bob := w.dialIdle("r", "bob") // what is for him waits, and may be dropped
+		bob.drop()
+		kept("carol", 6, 1000)
+		for range 3 {
+			w.send("bob", strings.Repeat("b", 1000))
+			synctest.Wait()
+		}
+		alice.Heard()
+		alice.back().expect("hello:resumed")
+	})
+}
+
+// A control message may have 4 KiB whatever messages may have, also when it is compressed.
+func TestLossless_CompressedControl(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithCompression(6, 1), wspulse.WithMaxMessageSize(16))
+		alice := w.speak("r", "alice", wstest.WithDialer(func(d *websocket.Dialer) { d.EnableCompression = true }))
+		alice.expect("hello:new")
+		alice.Client().WebSocket.EnableWriteCompression(true)
+		alice.SendControl(`{"t":"ping","at":0,"later":"` + strings.Repeat("x", 4000) + `"}`)
+		alice.expect("pong")
 	})
 }

@@ -112,8 +112,8 @@ func (o *outbox) more(l *link) bool {
 }
 
 // attach says which link writes from now on. With a ledger its transport begins with that hello, and with what has been
-// sent and not acknowledged; hello is nil without one. before is a link that wrote before
-// and whose pump is to be started, to see it off.
+// sent and not acknowledged; hello is nil without one. before is a link that wrote before and whose pump is to be
+// started, to see it off.
 func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 	o.mu.Lock()
 	defer o.unlock()
@@ -274,11 +274,11 @@ func (o *outbox) signals() bool {
 	return o.control.len() > 0
 }
 
-// size returns how many bytes are queued or being written.
-func (o *outbox) size() int {
+// size returns how many bytes are queued or being written, and how many of these may be dropped.
+func (o *outbox) size() (all, loose int) {
 	o.mu.Lock()
 	defer o.unlock()
-	return o.bytes()
+	return o.bytes(), o.loose()
 }
 
 // What follows runs with mu held.
@@ -332,6 +332,17 @@ func (o *outbox) bytes() int {
 	}
 	_, numbered := o.window.Numbered()
 	return waiting + numbered
+}
+
+// loose returns the bytes that may be dropped for others: those that wait, unless a pump is about to number them that
+// nothing holds up.
+func (o *outbox) loose() int {
+	isHeldUp := o.link == nil || !o.pumping || o.flying || o.taken > 0 && !o.link.socket.Eager() || !o.maySend()
+	if o.ledger != nil && !isHeldUp {
+		return 0
+	}
+	_, waiting := o.window.Waiting()
+	return waiting
 }
 
 // ready says that there are messages to be sent, or a gap.

@@ -200,8 +200,7 @@ func (s *server) register(r *http.Request, g registration) *refusal {
 	case <-r.Context().Done():
 		return s.over(r, nil)
 	case <-s.hub.quit:
-		last := g.link.farewell(endServerClosed.bye, endServerClosed.closeFrame)
-		g.link.socket.CloseAfter(last, time.Now().Add(closeGrace))
+		g.link.socket.CloseAfter(g.link.refusedAtClose(), time.Now().Add(closeGrace))
 	}
 	return nil
 }

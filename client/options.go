@@ -117,9 +117,8 @@ func WithOnTransportRestore(fn func(c Client)) Option {
 
 // Lost is what an application is told when its session did not survive a drop.
 type Lost struct {
-	// Reason says why: "expired", "kicked", "closed", "memory", "shutdown", "duplicate", "token", "identity" or
-	// "count", as the server says; "dropped" where the server keeps no sessions; or "network" where the client has given
-	// up.
+	// Reason says why: "expired", "kicked", "closed", "memory", "duplicate", "token", "identity" or "count", as the
+	// server says; "dropped" where the server keeps no sessions; or "network" where the client has given up.
 	Reason string
 	// Unprocessed are the messages that the server's application has not processed, in the order of their Send. They
 	// are not sent again: only the application knows whether that makes sense. One that the application was busy with

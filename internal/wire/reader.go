@@ -188,7 +188,7 @@ func (r *Reader) release() {
 
 // inflate returns what a compressed message inflates to: data, or what has been gathered.
 func (r *Reader) inflate(opcode Opcode, data []byte) ([]byte, error) {
-	inflated, err := inflate(tailed{data: data, next: r.message.first}, int(r.limit))
+	inflated, err := inflate(tailed{data: data, next: r.message.first}, int(r.limitOf(opcode)))
 	r.message.release()
 	if err != nil {
 		inflated.release()
@@ -249,15 +249,16 @@ func (r *Reader) header() (h header, err error) {
 // most returns how many bytes the message of which h is a frame may have on the wire. What does not compress gets
 // longer, by as much as zlib's deflateBound allows for with the least memory.
 func (r *Reader) most(h header) int64 {
+	limit := r.limitOf(r.opcodeOf(h))
 	if h.deflated || r.deflated {
-		return r.limit + r.limit>>3 + r.limit>>6 + 64
+		return limit + limit>>3 + limit>>6 + 64
 	}
-	return r.bound(h)
+	return limit
 }
 
-// bound returns how many bytes the message of which h is a frame may have.
-func (r *Reader) bound(h header) int64 {
-	if r.small != 0 && r.opcodeOf(h) == r.small {
+// limitOf returns how many bytes a message of an opcode may have.
+func (r *Reader) limitOf(opcode Opcode) int64 {
+	if r.small != 0 && opcode == r.small {
 		return smallMessage
 	}
 	return r.limit

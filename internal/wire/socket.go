@@ -24,7 +24,8 @@ type Socket struct {
 	kernel syscall.RawConn // of the Conn, or of the one below it; nil where the kernel can't be asked
 	plain  bool            // what is written to kernel is what is written to Conn
 
-	stall    *stallTimer // of writes that wait, from the first one on; owned by the writer
+	torn     bool        // a write has failed, maybe in the middle of a frame; owned by the writer, as is
+	stall    *stallTimer // of writes that wait, from the first one on
 	taken    uint64      // bytes, when the stall timer last looked; under its lock, as is
 	lookedAt int64       // when that was, in Unix nanoseconds
 
@@ -98,9 +99,13 @@ func (s *Socket) Cut(at time.Time) {
 }
 
 // CloseAfter writes a last frame by deadline, discards what still comes in until the peer ends its half or the deadline
-// passes, and closes. A peer that is still sending then reads the frame rather than a reset.
+// passes, and closes. A peer that is still sending then reads the frame rather than a reset. Where a write has failed,
+// maybe in the middle of a frame, there is no last one. The goroutine that writes.
 func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 	defer s.Conn.Close()
+	if s.torn {
+		return
+	}
 	s.Cut(deadline)
 	s.delayCut(time.Now().Add(lastMoment))
 	if _, err := s.Conn.Write(f.Bytes); err == nil {
@@ -109,7 +114,7 @@ func (s *Socket) CloseAfter(f *Frame, deadline time.Time) {
 }
 
 // lastMoment is enough for a last frame that the kernel has room for. The turn of its writer may come later than the cut
-// on a busy machine.
+// on a busy machine, and is given that much from then on.
 const lastMoment = 100 * time.Millisecond
 
 // delayCut has a write that begins now end at that time rather than earlier.

@@ -22,6 +22,7 @@ const (
 // the cut was for lack of progress or Cut's. WriteAll belongs to the one writer, waits for no deadline of its own where
 // p goes out at once, and keeps nothing of p.
 func (s *Socket) WriteAll(p []byte, wait time.Duration) (n int, err error) {
+	defer func() { s.torn = s.torn || err != nil }()
 	if n, err = s.TryWrite(p); err != nil || n == len(p) {
 		return n, err
 	}
