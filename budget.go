@@ -10,7 +10,8 @@ import (
 )
 
 // reclaim brings the bytes of all outboxes down to seven eighths of the budget. The largest pay, each with its oldest
-// frames, until they are as small as the next. A message of which a part has been written can't be dropped. Hub.
+// frames, until they are as small as the next. What can't be dropped, such as a message of which a part has been written,
+// others pay for, as far as the budget itself is exceeded. Hub.
 func (h *hub) reclaim() {
 	over := h.queued.Load() - h.cfg.memoryBudget
 	if h.cfg.memoryBudget == 0 || over <= 0 || time.Now().Before(h.reclaimAt) {
@@ -20,7 +21,10 @@ func (h *hub) reclaim() {
 	if len(debtors) == 0 {
 		return
 	}
-	level := levelFor(debtors, int(over+h.cfg.memoryBudget/8))
+	level := min(
+		levelFor(debtors, int(over+h.cfg.memoryBudget/8), func(d debtor) int { return d.bytes }),
+		levelFor(debtors, int(over), func(d debtor) int { return d.loose }),
+	)
 	dropped := 0
 	for _, d := range debtors {
 		if d.bytes <= level {
@@ -62,13 +66,14 @@ type debtor struct {
 	loose   int // of these: they may be dropped
 }
 
-// levelFor returns how many bytes each debtor may keep so that as many become free: 0 where there are not as many.
-func levelFor(debtors []debtor, bytes int) (level int) {
+// levelFor returns how many bytes each debtor may keep so that as many become free, of those that it may give: 0
+// where there are not as many.
+func levelFor(debtors []debtor, bytes int, mayGive func(debtor) int) (level int) {
 	most := debtors[0].bytes
 	return most - sort.Search(most, func(down int) bool {
 		free := 0
 		for _, d := range debtors {
-			free += min(d.loose, max(0, d.bytes-most+down))
+			free += min(mayGive(d), max(0, d.bytes-most+down))
 		}
 		return free >= bytes
 	})
