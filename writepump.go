@@ -130,8 +130,8 @@ func (l *link) wrote(messages []*wire.Frame, flying bool) {
 func (l *link) sent(messages []*wire.Frame, waiting int) {
 	s := l.session
 	l.hub.sent(s, messages)
-	if len(messages) > 0 {
-		l.hub.cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, waiting, l.hub.cfg.sendBufferSize)
+	if size := l.hub.cfg.sendBufferSize; len(messages) > 0 {
+		l.hub.cfg.metrics.SendBufferUtilization(s.RoomID(), s.id, min(waiting, size), size) // what came back may be beyond
 	}
 }
 
