@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/poll"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -51,7 +53,10 @@ type link struct {
 	slow    bool // the last OnMessage took long, where the link is polled; owned by the goroutine that reads, as is
 	alarmed bool // a deadline is set, for the message that is coming in or for one before it
 
-	deflate   bool   // the peer takes compressed messages; set before the pumps start, then read-only
+	// Set before the pumps start, then read-only.
+	deflate  bool  // the peer takes compressed messages
+	selected int32 // the place of its subprotocol among those of WithSubprotocols, from 1; 0: it is none of them
+
 	seenState uint32 // of in; owned by the goroutine of the watch
 }
 
@@ -72,11 +77,25 @@ func newLink(h *hub, conn net.Conn) *link {
 }
 
 // upgraded says how the connection has been upgraded, and what has been read from it already.
-func (l *link) upgraded(early []byte, deflate, v1 bool) {
-	if l.deflate = deflate; v1 {
+func (l *link) upgraded(early []byte, chosen wire.Chosen) {
+	l.deflate = chosen.Extensions != ""
+	l.selected = int32(slices.Index(l.hub.cfg.subprotocols, chosen.Protocol) + 1)
+	if chosen.Protocol == control.Protocol {
 		l.v1 = &numbering{}
 	}
 	l.takeReader(early)
+}
+
+// subprotocol returns the one that has been selected, or "".
+func (l *link) subprotocol() string {
+	switch {
+	case l.v1 != nil:
+		return control.Protocol
+	case l.selected > 0:
+		return l.hub.cfg.subprotocols[l.selected-1]
+	default:
+		return ""
+	}
 }
 
 // endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as

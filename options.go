@@ -3,6 +3,8 @@ package wspulse
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -52,6 +54,7 @@ type serverConfig struct {
 	limits        LimitCollector           // metrics, if it is one
 	lossless      LosslessCollector        // the same, or one that does nothing
 	checkOrigin   func(*http.Request) bool // nil: every origin is accepted
+	subprotocols  []string                 // of the application, the one it likes best first
 
 	// Of wspulse.v1, but for duplicates.
 	ackWindow     ackWindow
@@ -323,4 +326,45 @@ func WithCompression(level, threshold int) ServerOption {
 		panic(fmt.Sprintf("wspulse: WithCompression: threshold %d is negative", threshold))
 	}
 	return func(c *serverConfig) { c.deflater = wire.NewDeflater(level, threshold) }
+}
+
+// WithSubprotocols sets the subprotocols (RFC 6455, section 1.9) that the application speaks. The first of names that
+// a client offers is selected, and named in the answer. A client that offers none of them is upgraded without one; a
+// browser fails the connection then, if it has offered any. A client that offers wspulse.v1 gets that, whatever else it
+// offers.
+//
+// What the messages of a subprotocol look like is the application's part: there is one codec for all of them.
+//
+// Default none. There must be at least one name. Each must be a token (RFC 9110, section 5.6.2) that comes once and
+// does not begin with "wspulse.".
+func WithSubprotocols(names ...string) ServerOption {
+	if len(names) == 0 {
+		panic("wspulse: WithSubprotocols: no names given")
+	}
+	names = slices.Clone(names)
+	for i, name := range names {
+		switch {
+		case !wire.IsToken(name):
+			panic(fmt.Sprintf("wspulse: WithSubprotocols: %q is not a token (RFC 9110, section 5.6.2)", name))
+		case strings.HasPrefix(name, "wspulse."):
+			panic(fmt.Sprintf("wspulse: WithSubprotocols: %q begins with \"wspulse.\", as the library's own do", name))
+		case slices.Contains(names[:i], name):
+			panic(fmt.Sprintf("wspulse: WithSubprotocols: %q comes twice", name))
+		}
+	}
+	return func(c *serverConfig) { c.subprotocols = names }
+}
+
+// selectSubprotocol returns the one of the application's that a request gets (RFC 6455, section 4.2.2), or "".
+func (c *serverConfig) selectSubprotocol(r *http.Request) string {
+	if len(c.subprotocols) == 0 {
+		return ""
+	}
+	offered := wire.Elements(r.Header["Sec-Websocket-Protocol"])
+	for _, name := range c.subprotocols {
+		if slices.Contains(offered, name) {
+			return name
+		}
+	}
+	return ""
 }

@@ -170,9 +170,9 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request, v1 bool) (*link
 		l.socket.Abort()
 		return nil, nil
 	}
-	var chosen wire.Chosen
-	if v1 {
-		chosen.Protocol = control.Protocol
+	chosen := wire.Chosen{Protocol: control.Protocol}
+	if !v1 {
+		chosen.Protocol = s.cfg.selectSubprotocol(r)
 	}
 	if s.cfg.deflater != nil {
 		chosen.Extensions = wire.NegotiateDeflate(r.Header["Sec-Websocket-Extensions"])
@@ -182,7 +182,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request, v1 bool) (*link
 		s.hub.limited.Warn("wspulse: upgrade failed", zap.String("remoteAddr", r.RemoteAddr), zap.Error(err))
 		return nil, nil
 	}
-	l.upgraded(early, chosen.Extensions != "", v1)
+	l.upgraded(early, chosen)
 	return l, nil
 }
 

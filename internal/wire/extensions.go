@@ -101,6 +101,13 @@ func (s *scanner) value() (string, bool) {
 	return token, true
 }
 
+// IsToken says whether s is a token.
+func IsToken(s string) bool {
+	scan := scanner{rest: s}
+	_, ok := scan.token()
+	return ok && scan.rest == ""
+}
+
 func tokenByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' ||
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
