@@ -52,7 +52,8 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 	}
 	s.record(r, f)
 	socket := wire.NewSocket(conn)
-	if _, err := socket.Accept(buffered.Reader, r, wire.Chosen{Protocol: control.Protocol}, s.cfg.writeWait); err == nil {
+	chosen := wire.Chosen{Protocol: control.Protocol, Header: w.Header()}
+	if _, err := socket.Accept(buffered.Reader, r, chosen, s.cfg.writeWait); err == nil {
 		socket.CloseAfter(wire.Join(s.cfg.bye(m, 0), wire.Close(code, f.answer)), time.Now().Add(closeGrace))
 	}
 	return true

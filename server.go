@@ -19,6 +19,9 @@ type Server interface {
 	// for a request that is over a limit.
 	//
 	// The body of each names the cause, but for the 401's. So does the log, once a second for each cause.
+	//
+	// What a middleware has put into the header of the ResponseWriter, such as a cookie, goes out with the 101, as with
+	// any other answer. Left out are Upgrade, Connection, Sec-WebSocket-* and what describes a body.
 	http.Handler
 
 	// Send queues a frame for one session, connected or suspended. It never waits for the peer. Errors:

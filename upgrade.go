@@ -170,7 +170,7 @@ func (s *server) upgrade(w http.ResponseWriter, r *http.Request, v1 bool) (*link
 		l.socket.Abort()
 		return nil, nil
 	}
-	chosen := wire.Chosen{Protocol: control.Protocol}
+	chosen := wire.Chosen{Protocol: control.Protocol, Header: w.Header()}
 	if !v1 {
 		chosen.Protocol = s.cfg.selectSubprotocol(r)
 	}

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha1" // RFC 6455, section 4.2.2 asks for it; nothing is kept secret by it
 	"encoding/base64"
 	"fmt"
@@ -103,10 +104,11 @@ func validKey(key string) bool {
 	return err == nil && len(decoded) == keySize
 }
 
-// Chosen is what the server chooses of what the client offers. Empty is none of it.
+// Chosen is what the server chooses of what the client offers, and says besides. Empty is none of it.
 type Chosen struct {
-	Protocol   string // RFC 6455, section 1.9
-	Extensions string // the same, section 9
+	Protocol   string      // RFC 6455, section 1.9
+	Extensions string      // the same, section 9
+	Header     http.Header // cookies and the like; what belongs to the handshake or to a body is left out
 }
 
 // Accept answers a handshake that CheckUpgrade has found to be in order, within wait, on the connection that net/http
@@ -154,5 +156,25 @@ func response(key string, chosen Chosen) []byte {
 	if chosen.Extensions != "" {
 		p = append(append(p, "\r\nSec-WebSocket-Extensions: "...), chosen.Extensions...)
 	}
-	return append(p, "\r\n\r\n"...)
+	return append(appendHeader(append(p, "\r\n"...), chosen.Header), "\r\n"...)
+}
+
+// appendHeader appends what an answer without a body says besides the handshake, as net/http writes it: without a name
+// that is none, and with spaces for the line breaks in a value.
+func appendHeader(p []byte, header http.Header) []byte {
+	if len(header) == 0 {
+		return p
+	}
+	exclude := make(map[string]bool)
+	for key := range header {
+		switch name := http.CanonicalHeaderKey(key); name {
+		case "Upgrade", "Connection", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Trailer":
+			exclude[key] = true
+		default:
+			exclude[key] = strings.HasPrefix(name, "Sec-Websocket-")
+		}
+	}
+	b := bytes.NewBuffer(p)
+	_ = header.WriteSubset(b, exclude) // a Buffer takes everything
+	return b.Bytes()
 }
