@@ -96,7 +96,7 @@ func TestMaxConnections_HeldUpgradesNeedSeats(t *testing.T) {
 		answer, err := io.ReadAll(conn)
 		w.must(err)
 		head, frames, _ := strings.Cut(string(answer), "\r\n\r\n")
-		if want := "\x88\x16\x03\xf5too many connections"; !strings.Contains(head, " 101 ") || frames != want {
+		if want := "\x88\x49\x03\xf5" + noSeat; !strings.Contains(head, " 101 ") || frames != want {
 			t.Errorf("read %q, want a 101 and %q", answer, want)
 		}
 		w.expect("")
@@ -159,7 +159,7 @@ func TestConnectionLimit_ReplacingUnderAnotherKey(t *testing.T) {
 		w.dial("r", "1&user=a")
 		b := w.dial("r", "2&user=b")
 		intruder := w.dial("r", "2&user=a") // the session of b is not ended for it
-		intruder.expectClose(1013, "too many connections")
+		intruder.expectClose(1013, noSeatOfKey)
 		w.server.Send("2", ev("still here"))
 		b.expect("still here")
 		w.dial("r", "2&user=b")
@@ -230,7 +230,7 @@ func TestConnectionLimit_SeatIsFreeWhenTheCallbacksHaveReturned(t *testing.T) {
 				for range 20 {
 					if p, _, err := w.upgrade("?room=r&id=alice", nil); err == nil { // to replace, until it has no seat
 						p.StartReading()
-						p.expectClose(1013, "too many connections")
+						p.expectClose(1013, noSeatOfKey)
 					}
 				}
 				close(release)

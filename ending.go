@@ -17,11 +17,11 @@ type ending struct {
 
 var twinFrame = wire.Close(websocket.CloseNormalClosure, "duplicate connection id")
 
-// tooManyFrame is for a WebSocket that becomes no session, since the last seat has been taken meanwhile.
-var tooManyFrame = wire.Close(websocket.CloseTryAgainLater, "too many connections")
+// isConnected is what a peer hears that Reject keeps out.
+const isConnected = "the connectionID is connected already (WithDuplicatePolicy): try again when it has left"
 
-// conflictFrame is for a WebSocket whose ID is connected already, if that counts more. See WithDuplicatePolicy.
-var conflictFrame = wire.Close(codeConflict, "duplicate connection id")
+// takenFrame is for a WebSocket whose session another one has, or is about to get.
+var takenFrame = wire.Close(codeConflict, "another connection has taken the session over")
 
 // closedFrame is for a WebSocket of wspulse.v1 that becomes no session, since the server is closed.
 var closedFrame = wire.Close(codeUnavailable, "server closed")
@@ -35,7 +35,7 @@ var (
 	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true,
 		control.Message{Reason: "shutdown", Reconnect: true, After: [2]int64{0, shutdownSpread}}}
 
-	endCounts = &ending{DisconnectCount, wire.Close(codeProtocol, "count"), false, back("count")}
+	endCounts = &ending{DisconnectCount, wire.Close(codeProtocol, "the counts of messages differ"), false, back("count")}
 
 	endDeparted = &ending{reason: DisconnectNormal, bye: bye("closed")}
 	endExpired  = &ending{reason: DisconnectGraceExpired, bye: bye("expired")}

@@ -176,7 +176,8 @@ func TestHeartbeat_DownloadIsLife(t *testing.T) {
 
 // One that takes a message of one frame very long to send is not cut for that, but for WithMessageTimeout.
 func TestHeartbeat_UploadIsLife(t *testing.T) {
-	for timeout, want := range map[time.Duration]string{0: "", 2 * time.Minute: "alice:disconnect(error=wspulse: a message took longer than 2m0s)"} {
+	for timeout, want := range map[time.Duration]string{0: "",
+		2 * time.Minute: "alice:disconnect(error=wspulse: a message took longer than 2m0s (WithMessageTimeout))"} {
 		inBubble(t, func(t *testing.T) {
 			w := newWorld(t, wspulse.WithHeartbeat(10*time.Second, 25*time.Second), wspulse.WithMessageTimeout(timeout))
 			alice := w.dialIdle("r", "alice")

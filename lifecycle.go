@@ -5,6 +5,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/wire"
@@ -65,7 +67,7 @@ func (s *session) isPlain(r registration) bool { return s.credential == nil && r
 func (h *hub) contend(s *session, r registration, c comeback) {
 	switch {
 	case h.cfg.duplicates == Reject:
-		h.turnAway(r, bye("duplicate"), conflictFrame)
+		h.turnAway(r, bye("duplicate"), wire.Close(codeConflict, isConnected))
 	case h.cfg.duplicates == Resume && h.cfg.resumeWindow > 0 && s.isPlain(r):
 		h.takeOver(s)
 		h.resume(s, r, nil)
@@ -100,7 +102,7 @@ func (h *hub) overtaken(r registration, s *session) bool {
 	}
 	h.cfg.logger.Debug("wspulse: overtaken by a later request", s.field())
 	if r.overture != nil && r.overture.claim != nil {
-		h.turnAway(r, back("conflict"), conflictFrame)
+		h.turnAway(r, back("conflict"), takenFrame)
 	} else {
 		h.turnAway(r, endReplaced.bye, endReplaced.closeFrame)
 	}
@@ -306,11 +308,11 @@ func (h *hub) end(s *session, e *ending, err error) {
 
 // turnAwayFull is turnAway where there is no seat.
 func (h *hub) turnAwayFull(r registration, full Limit) {
-	closeFrame := tooManyFrame
+	code := websocket.CloseTryAgainLater
 	if r.link.v1 != nil {
-		closeFrame = wire.Close(codeTooMany, "too many connections")
+		code = codeTooMany
 	}
-	h.turnAway(r, later(full), closeFrame)
+	h.turnAway(r, later(full), wire.Close(code, noSeat(full)))
 }
 
 // refusedAtClose returns what the peer of a link gets that becomes no session since the server is closed.

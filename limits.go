@@ -55,6 +55,14 @@ type LimitError struct {
 // Error says which bound was reached.
 func (e *LimitError) Error() string { return "wspulse: " + e.Reason }
 
+// noSeat is what a peer hears that one of the two limits on connections has refused.
+func noSeat(limit Limit) string {
+	if limit == LimitConnections {
+		return "too many connections for one key (WithConnectionLimit): try again when one has ended"
+	}
+	return "too many connections (WithMaxConnections): try again when one has ended"
+}
+
 // limitReached tells the collector and, once a second for each limit, the log.
 func (h *hub) limitReached(limit Limit, roomID, connectionID string, detail zap.Field) (logged bool) {
 	if h.cfg.limits != nil {
@@ -124,5 +132,5 @@ func (l *link) checkRate(opcode wire.Opcode) error {
 		return nil
 	}
 	return &LimitError{LimitMessageRate, websocket.ClosePolicyViolation,
-		fmt.Sprintf("more than %v messages a second, after a burst of %.0f", r.perSecond, r.burst)}
+		fmt.Sprintf("more than %v messages a second, after a burst of %.0f (WithMessageRate)", r.perSecond, r.burst)}
 }

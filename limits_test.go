@@ -60,7 +60,7 @@ func TestMessageRate(t *testing.T) {
 		alice.send("1", "2")
 		w.must(alice.WebSocket.WriteControl(websocket.PingMessage, nil, time.Time{})) // counts too
 		alice.send("too much")
-		alice.expectClose(1008, "more than 2 messages a second, after a burst of 3")
+		alice.expectClose(1008, "more than 2 messages a second, after a burst of 3 (WithMessageRate)")
 		w.expect("alice:message(1) alice:message(2)")
 		m.expect(t, "message_rate(alice) disconnect")
 	})
@@ -133,7 +133,7 @@ func TestMessageRate_CallbacksRaiseNoLaterBurst(t *testing.T) {
 		alice.send("", "", "", "", "")
 		synctest.Wait()
 		alice.WebSocket.WriteMessage(1, []byte("{}"))
-		alice.expectClose(1008, "more than 10 messages a second, after a burst of 5")
+		alice.expectClose(1008, "more than 10 messages a second, after a burst of 5 (WithMessageRate)")
 	})
 }
 
@@ -169,7 +169,7 @@ func TestMessageTimeout(t *testing.T) {
 			}
 			break
 		}
-		alice.expectClose(1008, "a message took longer than 1m0s")
+		alice.expectClose(1008, "a message took longer than 1m0s (WithMessageTimeout)")
 		w.took(start, time.Minute)
 		m.expect(t, "message_timeout(alice)")
 	})

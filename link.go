@@ -153,7 +153,7 @@ func (l *link) woken(err error) error {
 	}
 	if l.messageBy > 0 && time.Since(l.hub.start) >= l.messageBy {
 		return &LimitError{LimitMessageTime, websocket.ClosePolicyViolation,
-			fmt.Sprintf("a message took longer than %v", l.hub.cfg.messageTimeout)}
+			fmt.Sprintf("a message took longer than %v (WithMessageTimeout)", l.hub.cfg.messageTimeout)}
 	}
 	l.alarm(l.messageBy)
 	return nil

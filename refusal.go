@@ -163,8 +163,8 @@ func refuseEnded(cause error) *refusal {
 
 // refuseDuplicate is for whom WithDuplicatePolicy keeps out.
 func refuseDuplicate() *refusal {
-	const answer = "the connectionID is connected already"
-	return &refusal{status: http.StatusConflict, answer: answer, level: zap.DebugLevel, kind: "duplicate", text: answer}
+	return &refusal{status: http.StatusConflict, answer: isConnected,
+		level: zap.DebugLevel, kind: "duplicate", text: isConnected}
 }
 
 // checkDuplicate refuses a request whose ID is connected, if that counts more. A claim is weighed later.
@@ -180,15 +180,13 @@ func (s *server) checkDuplicate(connectionID string, o *overture) *refusal {
 
 // refuseLimit is for whom a limit keeps out.
 func (s *server) refuseLimit(limit Limit) *refusal {
-	f := &refusal{status: http.StatusServiceUnavailable, limit: limit}
+	f := &refusal{status: http.StatusServiceUnavailable, answer: noSeat(limit), limit: limit}
 	switch limit {
 	case LimitConnections:
 		f.status = http.StatusTooManyRequests
-		f.answer = "too many connections for one key (WithConnectionLimit): try again when one has ended"
 	case LimitHandshakeTime:
 		f.answer = fmt.Sprintf("the handshake took longer than %v (WithHandshakeTimeout)", s.cfg.handshakeTimeout)
 	default:
-		f.answer = "too many connections (WithMaxConnections): try again when one has ended"
 	}
 	return f
 }

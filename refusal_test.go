@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -32,9 +33,14 @@ func answerTo(server wspulse.Server, r *http.Request) *httptest.ResponseRecorder
 }
 
 const (
-	passTwo = ": a proxy in front must pass the Connection and Upgrade headers, and the client must be one for " +
-		"WebSockets"
-	useClient = ": the client must open a WebSocket as RFC 6455, section 4.1 says"
+	nginx = "(nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; " +
+		"proxy_set_header Connection upgrade;)"
+	keptConnection = ": a proxy has not passed Connection " + nginx + ", or the client is none for WebSockets"
+	keptUpgrade    = ": a proxy has not passed Upgrade " + nginx + ", or the client is none for WebSockets"
+	useClient      = ": the client must open a WebSocket as RFC 6455, section 4.1 says"
+
+	noSeat      = "too many connections (WithMaxConnections): try again when one has ended"
+	noSeatOfKey = "too many connections for one key (WithConnectionLimit): try again when one has ended"
 )
 
 // notUpgrades are requests that are no opening handshake, and what they are told.
@@ -42,13 +48,13 @@ var notUpgrades = map[string]struct {
 	change func(r *http.Request)
 	answer string
 }{
-	"a page": {func(r *http.Request) { r.Header = http.Header{} }, "no token upgrade in Connection" + passTwo},
+	"a page": {func(r *http.Request) { r.Header = http.Header{} }, "no token upgrade in Connection" + keptConnection},
 	"a proxy that keeps Connection": {func(r *http.Request) { r.Header.Set("Connection", "close") },
-		`no token upgrade in Connection (it is "close")` + passTwo},
+		`no token upgrade in Connection (it is "close")` + keptConnection},
 	"a proxy that keeps Upgrade": {func(r *http.Request) { r.Header.Del("Upgrade") },
-		"no token websocket in Upgrade" + passTwo},
+		"no token websocket in Upgrade" + keptUpgrade},
 	"another protocol": {func(r *http.Request) { r.Header.Set("Upgrade", "h2c") },
-		`no token websocket in Upgrade (it is "h2c")` + passTwo},
+		`no token websocket in Upgrade (it is "h2c")` + keptUpgrade},
 	"another version": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Version", "8") },
 		`Sec-WebSocket-Version is not 13 (it is "8"): the client must speak the version of RFC 6455`},
 	"no version": {func(r *http.Request) { r.Header.Del("Sec-WebSocket-Version") },
@@ -60,11 +66,12 @@ var notUpgrades = map[string]struct {
 	"extensions": {func(r *http.Request) { r.Header.Set("Sec-WebSocket-Extensions", ";") },
 		"Sec-WebSocket-Extensions is no list of extensions" + useClient},
 	"HTTP/1.0": {func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0 },
-		`the request is older than HTTP/1.1 (it is "HTTP/1.0"): a WebSocket needs HTTP/1.1; a proxy in front must use ` +
-			"that towards the server (nginx: proxy_http_version 1.1)"},
+		`the request is older than HTTP/1.1 (it is "HTTP/1.0"): serve WebSockets over HTTP/1.1; a proxy must use that ` +
+			"towards the server " + nginx},
 	"HTTP/2": {func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0 },
-		"HTTP/2 request: a WebSocket needs HTTP/1.1; a proxy in front must use that towards the server, and an " +
-			"http.Server whose TLSNextProto is an empty map offers nothing newer"},
+		"HTTP/2 request: serve WebSockets over HTTP/1.1, since RFC 8441 is not supported; a proxy must use that towards " +
+			"the server, and an http.Server whose TLSNextProto is an empty map, or whose Protocols has HTTP1 alone, " +
+			"offers nothing newer"},
 }
 
 // What is no upgrade is refused before the application is asked: a ticket that is good for one time is not spent on it.
@@ -110,6 +117,27 @@ func TestRefusal_NoUpgrade(t *testing.T) {
 		if len(causes) > 0 || len(said) != 9 {
 			t.Errorf("logged %q; not %v", want, causes)
 		}
+	})
+}
+
+// A client whose HTTP/2 reaches the server is told so, by its name.
+func TestRefusal_HTTP2(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		var two http.Protocols
+		two.SetUnencryptedHTTP2(true)
+		web := wstest.NewServer(t, w.server, func(h *http.Server) { h.Protocols = &two })
+		transport := &http.Transport{Protocols: &two, DialContext: web.Listener.DialContext}
+		defer transport.CloseIdleConnections()
+		response, err := (&http.Client{Transport: transport}).Get("http://wstest/?room=r&id=alice")
+		w.must(err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		w.must(err)
+		if want := notUpgrades["HTTP/2"].answer + "\n"; response.StatusCode != 400 || string(body) != want {
+			t.Errorf("%s %s: %q", response.Proto, response.Status, body)
+		}
+		w.expect("")
 	})
 }
 
@@ -276,10 +304,9 @@ func TestRefusal_ByTheServer(t *testing.T) {
 			}
 		}
 		w.dial("r", "1&user=a")
-		expect("?room=r&id=2&user=a", 429,
-			"too many connections for one key (WithConnectionLimit): try again when one has ended")
+		expect("?room=r&id=2&user=a", 429, noSeatOfKey)
 		w.dial("r", "3&user=b")
-		expect("?room=r&id=4&user=c", 503, "too many connections (WithMaxConnections): try again when one has ended")
+		expect("?room=r&id=4&user=c", 503, noSeat)
 		expect("?slow", 503, "the handshake took longer than 1s (WithHandshakeTimeout)")
 		w.server.Close()
 		expect("?refuse", 503, "server closed")

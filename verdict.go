@@ -60,7 +60,7 @@ func judge(err error, cfg *serverConfig) verdict {
 	case errors.Is(err, errBye):
 		return verdict{closeFrame: wire.Close(websocket.CloseNormalClosure, ""), ends: endDeparted}
 	case errors.Is(err, ErrTransportReplaced):
-		return verdict{err: err, closeFrame: wire.Close(codeConflict, "taken over"),
+		return verdict{err: err, closeFrame: takenFrame,
 			bye: control.Message{Reason: "conflict", Reconnect: !errors.Is(err, errTakeoverWar)}}
 	case errors.As(err, &broken) && broken.counts:
 		return verdict{err: err, closeFrame: wire.Close(codeProtocol, broken.reason), bye: back("count"), ends: endCounts,
@@ -94,7 +94,8 @@ func judge(err error, cfg *serverConfig) verdict {
 		return verdict{err: err, closeFrame: wire.Close(exceeded.Code, exceeded.Reason), bye: back(string(exceeded.Limit)),
 			limit: exceeded.Limit}
 	case isTimeout(err):
-		return verdict{err: fmt.Errorf("wspulse: no pong within %v: %w", cfg.pongWait, err), fault: answeredNone}
+		err = fmt.Errorf("wspulse: no pong within %v (WithHeartbeat): %w", cfg.pongWait, err)
+		return verdict{err: err, fault: answeredNone}
 	default:
 		return verdict{err: err}
 	}

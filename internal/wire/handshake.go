@@ -33,11 +33,11 @@ func (f *Refusal) Error() string {
 	return fmt.Sprintf("%s (it is %.20q): %s", f.Cause, f.Found, f.Cure)
 }
 
-// What helps.
+// What helps. The directives are those of nginx; Upgrade and Connection go no further than to a proxy unless it is told.
 const (
-	useHTTP1 = "a WebSocket needs HTTP/1.1"
-	passTwo  = "a proxy in front must pass the Connection and Upgrade headers, and the client must be one for " +
-		"WebSockets"
+	useHTTP1 = "serve WebSockets over HTTP/1.1"
+	nginx    = "(nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; " +
+		"proxy_set_header Connection upgrade;)"
 	useClient = "the client must open a WebSocket as RFC 6455, section 4.1 says"
 )
 
@@ -45,19 +45,23 @@ const (
 // in order.
 func CheckUpgrade(r *http.Request) *Refusal {
 	header := func(key string) string { return strings.Join(r.Header[key], ", ") }
+	notPassed := func(key string) string {
+		return "a proxy has not passed " + key + " " + nginx + ", or the client is none for WebSockets"
+	}
 	switch key := r.Header["Sec-Websocket-Key"]; {
 	case r.ProtoMajor > 1:
-		return &Refusal{Cause: fmt.Sprintf("HTTP/%d request", r.ProtoMajor), Cure: useHTTP1 + "; a proxy in front must " +
-			"use that towards the server, and an http.Server whose TLSNextProto is an empty map offers nothing newer"}
+		return &Refusal{Cause: fmt.Sprintf("HTTP/%d request", r.ProtoMajor), Cure: useHTTP1 + ", since RFC 8441 is not " +
+			"supported; a proxy must use that towards the server, and an http.Server whose TLSNextProto is an empty map, or " +
+			"whose Protocols has HTTP1 alone, offers nothing newer"}
 	case !r.ProtoAtLeast(1, 1):
-		return &Refusal{Cause: "the request is older than HTTP/1.1", Found: r.Proto, Cure: useHTTP1 +
-			"; a proxy in front must use that towards the server (nginx: proxy_http_version 1.1)"}
+		return &Refusal{Cause: "the request is older than HTTP/1.1", Found: r.Proto,
+			Cure: useHTTP1 + "; a proxy must use that towards the server " + nginx}
 	case r.Method != http.MethodGet:
 		return &Refusal{Cause: "the method is not GET", Found: r.Method, Cure: useClient}
 	case !hasToken(r.Header["Connection"], "upgrade"):
-		return &Refusal{Cause: "no token upgrade in Connection", Found: header("Connection"), Cure: passTwo}
+		return &Refusal{Cause: "no token upgrade in Connection", Found: header("Connection"), Cure: notPassed("Connection")}
 	case !hasToken(r.Header["Upgrade"], "websocket"):
-		return &Refusal{Cause: "no token websocket in Upgrade", Found: header("Upgrade"), Cure: passTwo}
+		return &Refusal{Cause: "no token websocket in Upgrade", Found: header("Upgrade"), Cure: notPassed("Upgrade")}
 	case len(r.Header["Sec-Websocket-Version"]) != 1 || r.Header.Get("Sec-Websocket-Version") != "13":
 		return &Refusal{Cause: "Sec-WebSocket-Version is not 13", Found: header("Sec-Websocket-Version"), Version: true,
 			Cure: "the client must speak the version of RFC 6455"}
