@@ -1,9 +1,13 @@
 package wspulse_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -232,4 +236,57 @@ func TestLog_RequestsAreCut(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What goes to log/slog is what goes to zap: the same lines, with the same fields.
+func TestLog_SlogSaysWhatZapSays(t *testing.T) {
+	story := func(t *testing.T, logger wspulse.ServerOption) {
+		w := newWorld(t, logger, wspulse.WithResumeWindow(time.Minute), wspulse.WithMaxConnections(2),
+			wspulse.WithMaxMessageSize(5))
+		w.dial("r", "alice").drop()
+		w.dial("r", "alice").send("too long")
+		synctest.Wait()
+		w.dial("r", "bob")
+		w.refused("?room=r&id=carol", 503)
+		w.upgrade("?refuse", nil)
+		w.upgrade("?refuse", nil)
+		time.Sleep(time.Second)
+		w.upgrade("?refuse", nil) // and says how many have been left out
+		w.must(w.server.Kick("bob"))
+		w.server.Close()
+	}
+	var zapped, slogged []string
+	inBubble(t, func(t *testing.T) {
+		core, logs := observer.New(zap.DebugLevel)
+		story(t, wspulse.WithLogger(zap.New(core)))
+		for _, entry := range logs.All() {
+			line := entry.ContextMap()
+			line["level"], line["msg"] = entry.Level.CapitalString(), entry.Message
+			text, err := json.Marshal(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			zapped = append(zapped, string(text))
+		}
+	})
+	inBubble(t, func(t *testing.T) {
+		var b bytes.Buffer
+		options := &slog.HandlerOptions{Level: slog.LevelDebug}
+		story(t, wspulse.WithSlog(slog.New(slog.NewJSONHandler(&b, options))))
+		for decoder := json.NewDecoder(&b); decoder.More(); {
+			var line map[string]any
+			if err := decoder.Decode(&line); err != nil {
+				t.Fatal(err)
+			}
+			delete(line, "time")
+			text, err := json.Marshal(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			slogged = append(slogged, string(text))
+		}
+	})
+	if !slices.Equal(zapped, slogged) || len(zapped) < 8 {
+		t.Errorf("zap has\n%s\nslog has\n%s", strings.Join(zapped, "\n"), strings.Join(slogged, "\n"))
+	}
 }

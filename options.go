@@ -267,7 +267,7 @@ func WithCodec(codec Codec) ServerOption {
 //
 // Danger: lines that are queued when the process ends without Server.Close are lost.
 //
-// Default zap.NewNop(). Must not be nil.
+// Default zap.NewNop(); see also [WithSlog]. Must not be nil.
 func WithLogger(logger *zap.Logger) ServerOption {
 	if logger == nil {
 		panic("wspulse: WithLogger: logger must not be nil")

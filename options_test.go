@@ -73,6 +73,7 @@ func TestOptions_Bounds(t *testing.T) {
 		{"WithResumeWindow", window(-1), "-1ns negative"},
 		{"WithCodec", func() wspulse.ServerOption { return wspulse.WithCodec(nil) }, "nil"},
 		{"WithLogger", func() wspulse.ServerOption { return wspulse.WithLogger(nil) }, "nil"},
+		{"WithSlog", func() wspulse.ServerOption { return wspulse.WithSlog(nil) }, "nil"},
 		{"WithMetrics", func() wspulse.ServerOption { return wspulse.WithMetrics(nil) }, "nil"},
 		{"WithCheckOrigin", func() wspulse.ServerOption { return wspulse.WithCheckOrigin(nil) }, "nil"},
 		{"WithCodec", func() wspulse.ServerOption { return wspulse.WithCodec(wspulse.JSONCodec) }, ""},
