@@ -50,7 +50,7 @@ func WithMaxConnections(n int) ServerOption {
 //
 // key runs on the request's goroutine, after ConnectFunc. A panic in it answers 500.
 //
-// Danger: behind a proxy all requests have the proxy's address.
+// Danger: behind a proxy all requests have the proxy's address; see [ClientAddress].
 //
 // Default: no limit. key must not be nil. n must be positive.
 func WithConnectionLimit(key func(*http.Request) string, n int) ServerOption {
