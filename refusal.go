@@ -121,7 +121,7 @@ func (s *server) record(r *http.Request, f *refusal) (logged bool) {
 }
 
 // refuseClosed is for all that comes to a server that has ended.
-var refuseClosed = &refusal{status: http.StatusServiceUnavailable, answer: "server closed",
+var refuseClosed = &refusal{status: http.StatusServiceUnavailable, answer: "server closed: try again in a moment",
 	level: zap.DebugLevel, kind: "closed", text: "server closed"}
 
 // refuseUpgrade is for what is no opening handshake.

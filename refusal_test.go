@@ -309,7 +309,7 @@ func TestRefusal_ByTheServer(t *testing.T) {
 		expect("?room=r&id=4&user=c", 503, noSeat)
 		expect("?slow", 503, "the handshake took longer than 1s (WithHandshakeTimeout)")
 		w.server.Close()
-		expect("?refuse", 503, "server closed")
+		expect("?refuse", 503, "server closed: try again in a moment")
 		last := logs.All()[logs.Len()-1]
 		if last.Level != zap.DebugLevel || last.ContextMap()["error"] != "server closed" {
 			t.Errorf("logged %v", last)
