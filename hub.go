@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/ask"
 	"github.com/wspulse/server/internal/line"
 	"github.com/wspulse/server/internal/poll"
 	"github.com/wspulse/server/internal/wire"
@@ -33,7 +34,8 @@ type hub struct {
 	start   time.Time
 	watch   watch
 
-	poller atomic.Pointer[poll.Poller] // of the links that can be parked; made when there is one
+	poller     atomic.Pointer[poll.Poller] // of the links that can be parked; made when there is one
+	requestIDs ask.IDs                     // of all sessions; begun: replies are looked for
 
 	// None of these is ever closed. Unbuffered, so that the sender knows whether its socket or its link was taken.
 	registrations chan registration

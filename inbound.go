@@ -240,8 +240,8 @@ func (in *inbound) endTurn() {
 	}
 }
 
-// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A
-// session that has ended gets none. Read pump.
+// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A reply
+// goes to its request at once: that may be one of the callback's. A session that has ended gets none. Read pump.
 func (l *link) receive(data []byte) error {
 	if l.in.isShut() || l.session.silenced.Load() {
 		return nil
@@ -250,7 +250,7 @@ func (l *link) receive(data []byte) error {
 		return ErrTransportReplaced
 	}
 	l.hub.cfg.metrics.MessageReceived(l.session.RoomID(), len(data))
-	if l.hub.cfg.onMessage == nil {
+	if l.hub.cfg.onMessage == nil && !l.hub.requestIDs.Begun() {
 		l.processed(len(data))
 		return nil
 	}
@@ -259,10 +259,13 @@ func (l *link) receive(data []byte) error {
 		return l.countRefused(len(data), l.malformedMessage(len(data), err))
 	}
 	l.malformed = nil
+	if l.session.takeReply(f) || l.hub.cfg.onMessage == nil {
+		return l.countRefused(len(data), nil)
+	}
 	return l.deliver(message{frame: f, size: len(data)})
 }
 
-// countRefused counts a message of wspulse.v1 that was accepted and is given to nobody, behind those before it. err is
+// countRefused counts a message of wspulse.v1 that was accepted and is not OnMessage's, behind those before it. err is
 // why reading is to end; nil: it is not.
 func (l *link) countRefused(size int, err error) error {
 	if l.v1 == nil {

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/ask"
 	"github.com/wspulse/server/internal/wire"
 )
 
@@ -44,6 +45,8 @@ type serverConfig struct {
 	readBufferSize  int
 	writeBufferSize int
 
+	replyEvent, failureEvent string
+
 	codec         Codec
 	controlOpcode wire.Opcode    // of wspulse.v1: the one that codec does not use
 	json          bool           // codec is JSONCodec: see setCodec
@@ -53,6 +56,7 @@ type serverConfig struct {
 	metrics       MetricsCollector
 	limits        LimitCollector           // metrics, if it is one
 	lossless      LosslessCollector        // the same, or one that does nothing
+	requests      RequestCollector         // the same
 	checkOrigin   func(*http.Request) bool // nil: every origin is accepted
 	subprotocols  []string                 // of the application, the one it likes best first
 
@@ -86,6 +90,9 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		writeBufferSize: 1024,
 		metrics:         NoopCollector{},
 		lossless:        NoopCollector{},
+		requests:        NoopCollector{},
+		replyEvent:      ask.Reply,
+		failureEvent:    ask.Failure,
 		ackWindow:       ackWindow{1024, 1 << 20},
 		ackTimeout:      2 * time.Minute,
 		messageTimeout:  5 * time.Minute,
@@ -256,6 +263,21 @@ func WithCodec(codec Codec) ServerOption {
 	return func(c *serverConfig) { c.setCodec(codec) }
 }
 
+// WithReplyEvents sets the events of replies, for peers that have other names for them: that of a reply, and that of a
+// reply which says that the request has failed. Both directions have the same: [Connection].Request waits for them, and
+// package rpc replies with them.
+//
+// Package rpc asks the connection, by a method ReplyEvents() (reply, failure string) that those of this package have. A
+// type of yours that stands between the two has to pass it on, or rpc takes the default.
+//
+// Default "ack" and "error". Neither may be empty, nor both the same.
+func WithReplyEvents(reply, failure string) ServerOption {
+	if reply == "" || failure == "" || reply == failure {
+		panic(fmt.Sprintf("wspulse: WithReplyEvents: %q and %q must not be empty, nor the same", reply, failure))
+	}
+	return func(c *serverConfig) { c.replyEvent, c.failureEvent = reply, failure }
+}
+
 // WithLogger sets where the server logs: Info for start and stop, Warn for what an operator should act on, Debug for
 // the life of a connection. Payloads are never logged. Of a request the log holds its Origin and the headers of the
 // handshake, but nothing else of its query and its headers. Lines of one cause come once a second, and the next one
@@ -275,7 +297,8 @@ func WithLogger(logger *zap.Logger) ServerOption {
 	return func(c *serverConfig) { c.setLogger(logger) }
 }
 
-// WithMetrics sets the collector of metrics. One that is a [LimitCollector] hears of limits too.
+// WithMetrics sets the collector of metrics. One that is a [LimitCollector], a [LosslessCollector] or a
+// [RequestCollector] hears of those things too.
 //
 // Default [NoopCollector]. Must not be nil.
 func WithMetrics(m MetricsCollector) ServerOption {
@@ -285,9 +308,12 @@ func WithMetrics(m MetricsCollector) ServerOption {
 	return func(c *serverConfig) {
 		c.metrics = m
 		c.limits, _ = m.(LimitCollector)
-		c.lossless = NoopCollector{}
+		c.lossless, c.requests = NoopCollector{}, NoopCollector{}
 		if lossless, ok := m.(LosslessCollector); ok {
 			c.lossless = lossless
+		}
+		if requests, ok := m.(RequestCollector); ok {
+			c.requests = requests
 		}
 	}
 }

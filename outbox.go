@@ -141,6 +141,13 @@ func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 	return nil, before
 }
 
+// attached returns the link that writes, or nil.
+func (o *outbox) attached() *link {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.link
+}
+
 // detach says that no link writes until the next one is attached.
 func (o *outbox) detach() {
 	o.mu.Lock()

@@ -24,7 +24,7 @@ func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads 
 	returned := false
 	defer l.afterCallback(&returned, &err)
 	switch {
-	case l.v1 != nil && !prev.closed():
+	case (l.v1 != nil || l.session.requests.Load().wait()) && !prev.closed():
 		l.passReadingOn()
 	case prev != nil || opening != nil:
 		l.hub.watch.add(l)
@@ -42,9 +42,9 @@ func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads 
 	return true
 }
 
-// passReadingOn lets another goroutine read if the one that reads is in a callback.
+// passReadingOn lets another goroutine read if the one that reads is in a callback. l may be nil.
 func (l *link) passReadingOn() {
-	if l.in.passOn() {
+	if l != nil && l.in.passOn() {
 		l.Overdue()
 		go l.readOn()
 	}

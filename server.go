@@ -11,6 +11,8 @@ import (
 // Server is an http.Handler that upgrades requests to WebSockets and keeps their sessions. All methods may be called
 // from any goroutine, callbacks included, but not from the hooks of a [MetricsCollector]. The calls of one goroutine
 // take effect in the order in which it made them.
+//
+// Server and Connection may gain methods: a fake embeds the interface.
 type Server interface {
 	// ServeHTTP runs ConnectFunc and upgrades the request. Before ConnectFunc it answers 400 to a request that is no
 	// upgrade, and 503 after Close or when the context of the request is done. Then it answers 401 to an error from

@@ -26,6 +26,8 @@ type session struct {
 
 	outbox outbox // beside them, since a delivery needs these and no others
 
+	requests atomic.Pointer[requests] // nil until there is one
+
 	// The same as the first block.
 	key      string        // of its seat; see admission
 	openedAt time.Duration // since the hub was made

@@ -159,12 +159,12 @@ func (c *chat) say(rc *router.Context) {
 
 // drop cuts the connection under the session, as a bad network does. What has been written until now still arrives.
 func (c *chat) drop(rc *router.Context) {
-	if transport := c.roster.transport(rc.Connection); transport != nil {
+	if transport := c.roster.transport(rc.Connection.(wspulse.Connection)); transport != nil {
 		_ = transport.Close()
 	}
 }
 
-func (c *chat) complain(conn wspulse.Connection, reason error) {
+func (c *chat) complain(conn router.Connection, reason error) {
 	if err := conn.Send(c.frame("error", textPayload{Text: reason.Error()})); err != nil {
 		c.logger.Debug("complaint not sent", zap.String("name", conn.ID()), zap.Error(err))
 	}
