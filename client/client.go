@@ -12,11 +12,12 @@ import (
 	"go.uber.org/zap"
 
 	core "github.com/wspulse/core"
+	"github.com/wspulse/server/internal/ask"
 	"github.com/wspulse/server/internal/window"
 )
 
 // Client is a connection to a server that comes back by itself. All methods may be called from any goroutine, callbacks
-// included.
+// included. It may gain methods: a fake embeds the interface.
 type Client interface {
 	// ID returns the connectionID that the server knows the client by: it may change when a session is lost. Without
 	// wspulse.v1 it is empty.
@@ -28,6 +29,29 @@ type Client interface {
 	// Errors: ErrConnectionClosed; ErrSendBufferFull, the frame is dropped; the codec's error; or one that says what is
 	// wrong with the frame, that it is no UTF-8, or by how much it is larger than the server takes.
 	Send(f Frame) error
+
+	// Request sends a frame as Send does, and waits for the server's reply: a frame with the same ID, and with the event
+	// "ack", or "error" and a payload of {"code","message"} (see WithReplyEvents). f.ID may be empty: an ID is made that no
+	// other request of this client has. The first frame that replies counts.
+	//
+	// It waits until ctx ends, and may be called in a callback: replies are not behind the messages that wait for
+	// callbacks. A request outlives its connection as its session does. What is lost on the way without wspulse.v1, or
+	// dropped by the server, does not come again: let ctx have a deadline.
+	//
+	// Errors: context.Cause(ctx); ErrConnectionClosed, the client has ended; a *ReplyError, beside which the frame is
+	// returned too; a *SessionLostError; one that says that a request with f.ID is under way; or Send's.
+	//
+	// From the first Request of a client on, the server's frames with these events and an ID are replies. OnMessage gets
+	// none of them any more; those that no request waits for are ignored.
+	Request(ctx context.Context, f Frame) (Frame, error)
+
+	// Join asks the server to let the client join a room beside those that it is in, by a request "join" with the payload
+	// {"room": roomID}. The server answers it where its program does, with rpc.Rooms say. Rooms that were joined are left
+	// with a session that is lost: see WithOnSessionLost. Errors: Request's.
+	Join(ctx context.Context, roomID string) error
+
+	// Leave asks the server to let the client leave a room, by a request "leave". See Join.
+	Leave(ctx context.Context, roomID string) error
 
 	// Pending returns how many frames Send has taken that the server's application has not processed yet, as far as is
 	// known. Without acknowledgements (WithoutProtocol, or a server that keeps no sessions) it is those that are not
@@ -68,12 +92,15 @@ type client struct {
 	attempts int  // to come back, without a good session between them
 	hurried  bool // one of them was made at once
 
+	requestIDs ask.IDs // begun: replies are looked for
+
 	mu        sync.Mutex // guards what follows; a leaf
 	ledger    ledger
-	transport *transport    // nil while there is none
-	closing   bool          // Close has been called
-	ended     bool          // nothing is taken in any more
-	drained   chan struct{} // closed by settle; nil: nobody waits for that
+	requests  map[string]*waiter // that are under way, by ID; nil until there is one
+	transport *transport         // nil while there is none
+	closing   bool               // Close has been called
+	ended     bool               // nothing is taken in any more
+	drained   chan struct{}      // closed by settle; nil: nobody waits for that
 }
 
 // Dial connects to a server. It returns when the session is open, or after 10 s at most with an error: a
@@ -112,7 +139,7 @@ func (c *client) Send(f Frame) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.queue(data)
+	t, err := c.queue(&message{data})
 	t.wakeUp()
 	return err
 }
@@ -134,20 +161,25 @@ func (c *client) encode(f Frame) ([]byte, error) {
 }
 
 // queue has a message wait. It returns the transport, if there is one, which is to be woken up.
-func (c *client) queue(data []byte) (*transport, error) {
+func (c *client) queue(m *message) (*transport, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.push(m)
+}
+
+// push is queue with mu held.
+func (c *client) push(m *message) (*transport, error) {
 	waiting, _ := c.ledger.window.Waiting()
 	switch most := c.ledger.maxBytes; {
 	case c.ended || c.closing:
 		return nil, ErrConnectionClosed
-	case most > 0 && int64(len(data)) > most:
+	case most > 0 && int64(m.Len()) > most:
 		return nil, fmt.Errorf("wspulse: client: the frame has %d bytes, and the server takes %d (its WithMaxMessageSize)",
-			len(data), most)
+			m.Len(), most)
 	case waiting >= c.cfg.sendBuffer:
 		return nil, ErrSendBufferFull
 	}
-	c.ledger.window.Push(&message{data})
+	c.ledger.window.Push(m)
 	return c.transport, nil
 }
 

@@ -167,7 +167,14 @@ func (c *client) awaitHello(t *transport) (m control.Message, err error) {
 func (c *client) welcome(t *transport, m control.Message) error {
 	c.mu.Lock()
 	lost, err := c.ledger.greet(m.Hello, m.At)
+	var failed map[*waiter]error
+	if lost != nil {
+		failed = c.loseRequests(lost)
+	}
 	c.mu.Unlock()
+	for w, err := range failed {
+		w.answer <- answer{err: err}
+	}
 	if err != nil {
 		return err
 	}

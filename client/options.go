@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	core "github.com/wspulse/core"
+	"github.com/wspulse/server/internal/ask"
 	"github.com/wspulse/server/internal/control"
 )
 
@@ -46,6 +47,9 @@ type config struct {
 	onTransportRestore func(Client)
 	onSessionLost      func(Client, Lost)
 	onDisconnect       func(Client, error)
+	handlers           map[string]func(Client, Frame) (any, error) // of requests, by event
+
+	replyEvent, failureEvent string
 
 	codec          Codec
 	frameType      int  // of the codec's messages
@@ -71,6 +75,9 @@ func defaultConfig(url string) *config {
 		maxMessageSize: 1 << 20,
 		sendBuffer:     256,
 		logger:         zap.NewNop(),
+		replyEvent:     ask.Reply,
+		failureEvent:   ask.Failure,
+		handlers:       make(map[string]func(Client, Frame) (any, error)),
 		retries:        -1,
 		base:           500 * time.Millisecond,
 		cap:            30 * time.Second,
@@ -91,6 +98,31 @@ func (c *config) setCodec(codec Codec) {
 // Default none: messages are counted and discarded.
 func WithOnMessage(fn func(c Client, f Frame)) Option {
 	return func(c *config) { c.onMessage = fn }
+}
+
+// WithRequestHandler sets what handles the server's requests of one event, in the place of OnMessage, and in order with
+// that. A request with an ID is replied to with the JSON of what fn returns. An error is the reply {"code","message"}: a
+// [*ReplyError] as it is, and any other as "internal", without its text, which is logged. So is a panic, which counts as
+// one of OnMessage otherwise. Where a request has no ID nobody waits for a reply, and none is sent.
+//
+// Each event has one handler, that of the last option for it. Default none: requests are messages like others. event must
+// not be empty, nor fn nil.
+func WithRequestHandler(event string, fn func(c Client, f Frame) (any, error)) Option {
+	if event == "" || fn == nil {
+		panic("wspulse: client: WithRequestHandler: event must not be empty, nor fn nil")
+	}
+	return func(c *config) { c.handlers[event] = fn }
+}
+
+// WithReplyEvents sets the events of replies, of both directions: that of a reply, and that of a reply which says that
+// the request has failed. They must be the server's.
+//
+// Default "ack" and "error". Neither may be empty, nor both the same.
+func WithReplyEvents(reply, failure string) Option {
+	if reply == "" || failure == "" || reply == failure {
+		panic(fmt.Sprintf("wspulse: client: WithReplyEvents: %q and %q must not be empty, nor the same", reply, failure))
+	}
+	return func(c *config) { c.replyEvent, c.failureEvent = reply, failure }
 }
 
 // WithOnGap sets the callback that is told that the server had to drop n messages, which stood between the OnMessage

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -45,18 +46,30 @@ func (c *client) largest(kind int) int64 {
 	return control.MaxSize
 }
 
-// receive queues a message for OnMessage, and counts it.
+// receive gives a reply to its request, queues any other message for OnMessage, and counts it.
 func (c *client) receive(data []byte) {
-	full := c.inbox.put(len(data), func() {
-		f, err := c.cfg.codec.Decode(data)
-		switch {
-		case err != nil:
-			c.cfg.logger.Warn("wspulse: client: malformed message dropped", zap.Int("bytes", len(data)))
-		case c.cfg.onMessage != nil:
-			c.cfg.onMessage(c, f)
+	f, err := c.decode(data)
+	switch {
+	case err != nil:
+		c.cfg.logger.Warn("wspulse: client: malformed message dropped", zap.Int("bytes", len(data)))
+		fallthrough
+	case c.takeReply(f):
+		c.count(1, len(data), c.inbox.isFull())
+	default:
+		c.count(1, len(data), c.inbox.put(len(data), func() { c.handle(f) }))
+	}
+}
+
+// decode contains a panic of the codec.
+func (c *client) decode(data []byte) (f Frame, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.cfg.logger.Warn("wspulse: client: panic in codec", zap.String("panic", fmt.Sprint(v)),
+				zap.ByteString("stack", debug.Stack()))
+			err = fmt.Errorf("wspulse: client: %T panicked: %v", c.cfg.codec, v)
 		}
-	})
-	c.count(1, len(data), full)
+	}()
+	return c.cfg.codec.Decode(data)
 }
 
 // gap queues OnGap, and counts messages that will not come.

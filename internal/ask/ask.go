@@ -26,6 +26,17 @@ const (
 	CodeUnsupported = "unsupported"
 )
 
+// The events by which a client asks for a room.
+const (
+	Join  = "join"
+	Leave = "leave"
+)
+
+// A Room is the payload that goes with them.
+type Room struct {
+	Room string `json:"room"`
+}
+
 // Internal is the text that goes with CodeInternal: what has happened is no business of the peer.
 const Internal = "internal error"
 
