@@ -119,8 +119,9 @@ func WithOnConnect(fn func(Connection)) ServerOption {
 	return func(c *serverConfig) { c.onConnect = fn }
 }
 
-// WithOnMessage sets the callback that gets each decoded frame. The next one of that connection follows when it has
-// returned, in the order in which they were sent. See [WithOnConnect] for what goes on while it blocks.
+// WithOnMessage sets the callback that gets each decoded frame, but not those that reply to a [Connection].Request. The
+// next one of that connection follows when it has returned, in the order in which they were sent. See [WithOnConnect] for
+// what goes on while it blocks.
 //
 // A panic in it ends the transport with close code 1011, and reaches OnTransportDrop or OnDisconnect as a
 // [*PanicError]. Messages that wait behind it are lost, but with wspulse.v1, where they are given to OnMessage.

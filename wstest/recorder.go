@@ -21,11 +21,13 @@ type Totals struct {
 	FrameDropped     int
 	PongTimeout      int
 	LimitReached     int
+	RequestDone      int
+	ReplyIgnored     int
 
 	ReceivedBytes, BroadcastBytes, SentBytes int64
 }
 
-// A Recorder is a wspulse.MetricsCollector and a wspulse.LimitCollector that counts. Its zero value is ready, and all
+// A Recorder is a wspulse.MetricsCollector, a wspulse.LimitCollector and a wspulse.RequestCollector that counts. Its zero value is ready, and all
 // methods may be called from any goroutine. Embed it in a collector that does more. It keeps a Totals for every room
 // and connectionID that it has seen.
 type Recorder struct {
@@ -194,6 +196,16 @@ func (r *Recorder) FrameDropped(roomID, connectionID string) {
 // PongTimeout counts a peer that answered no ping.
 func (r *Recorder) PongTimeout(roomID, connectionID string) {
 	r.record(roomID, connectionID, func(t *Totals) { t.PongTimeout++ })
+}
+
+// RequestDone counts a request that has ended, however.
+func (r *Recorder) RequestDone(roomID, connectionID, _ string, _ time.Duration) {
+	r.record(roomID, connectionID, func(t *Totals) { t.RequestDone++ })
+}
+
+// ReplyIgnored counts a reply that no request waited for.
+func (r *Recorder) ReplyIgnored(roomID, connectionID string) {
+	r.record(roomID, connectionID, func(t *Totals) { t.ReplyIgnored++ })
 }
 
 // LimitReached counts a limit that was reached, for the server only where it names nobody.

@@ -25,6 +25,8 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 			r.PongTimeout("r", "alice")
 			r.LimitReached(wspulse.LimitMalformed, "r", "alice")
 			r.LimitReached(wspulse.LimitMaxConnections, "", "")
+			r.RequestDone("r", "alice", "reply", time.Second)
+			r.ReplyIgnored("r", "alice")
 			r.SendBufferUtilization("r", "alice", 1, 2)
 			r.ConnectionClosed("r", "alice", time.Second, wspulse.DisconnectKick)
 			r.RoomDestroyed("r")
@@ -33,11 +35,11 @@ func TestRecorder_CountsEveryHook(t *testing.T) {
 	hooks.Wait()
 	all := wstest.Totals{ConnectionOpened: 10, ConnectionClosed: 10, ResumeAttempt: 10, RoomCreated: 10, RoomDestroyed: 10,
 		MessageReceived: 10, MessageBroadcast: 10, FanOut: 20, MessageSent: 10, FrameDropped: 10, PongTimeout: 10,
-		LimitReached: 20, ReceivedBytes: 30, BroadcastBytes: 50, SentBytes: 70}
+		LimitReached: 20, RequestDone: 10, ReplyIgnored: 10, ReceivedBytes: 30, BroadcastBytes: 50, SentBytes: 70}
 	room := all
 	room.LimitReached = 10
 	alice := wstest.Totals{ConnectionOpened: 10, ConnectionClosed: 10, ResumeAttempt: 10, MessageSent: 10,
-		FrameDropped: 10, PongTimeout: 10, LimitReached: 10, SentBytes: 70}
+		FrameDropped: 10, PongTimeout: 10, LimitReached: 10, RequestDone: 10, ReplyIgnored: 10, SentBytes: 70}
 	for name, tc := range map[string]struct{ got, want wstest.Totals }{
 		"Totals":        {r.Totals(), all},
 		"Room":          {r.Room("r"), room},
