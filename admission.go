@@ -91,8 +91,8 @@ func (h *hub) freeSeat(held seat) {
 	h.admission.free(held.key)
 }
 
-// takeSeat sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old is
-// the session that it replaces, if there is one: what that has on its limits is counted as free unless it is in a
+// takeSeat sees to it that a new session has a seat, also where its upgrade was to resume or replace another one. old
+// is the session that it replaces, if there is one: what that has on its limits is counted as free unless it is in a
 // callback. Hub.
 func (h *hub) takeSeat(held seat, old *session) (full Limit) {
 	if held.taken {
@@ -109,6 +109,3 @@ func (h *hub) takeSeat(held seat, old *session) (full Limit) {
 	}
 	return full
 }
-
-// limitsSeats says whether anybody asks for the number of seats.
-func (c *serverConfig) limitsSeats() bool { return c.maxConnections > 0 || c.connectionKey != nil }

@@ -203,8 +203,8 @@ func TestHandshakeTimeout_IsForTime(t *testing.T) {
 	})
 }
 
-// A seat is free when the callbacks of its session have returned, however the session has ended: with a limit of one there is
-// one callback at once.
+// A seat is free when the callbacks of its session have returned, however the session has ended: with a limit of one
+// there is one callback at once.
 func TestConnectionLimit_SeatIsFreeWhenTheCallbacksHaveReturned(t *testing.T) {
 	for name, end := range map[string]func(w *world, p *peer){
 		"Kick":         func(w *world, _ *peer) { w.must(w.server.Kick("alice")) },

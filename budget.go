@@ -10,8 +10,8 @@ import (
 )
 
 // reclaim brings the bytes of all outboxes down to seven eighths of the budget. The largest pay, each with its oldest
-// frames, until they are as small as the next. What can't be dropped, such as a message of which a part has been written,
-// others pay for, as far as the budget itself is exceeded. Hub.
+// frames, until they are as small as the next. What can't be dropped, such as a message of which a part has been
+// written, others pay for, as far as the budget itself is exceeded. Hub.
 func (h *hub) reclaim() {
 	over := h.queued.Load() - h.cfg.memoryBudget
 	if h.cfg.memoryBudget == 0 || over <= 0 || time.Now().Before(h.reclaimAt) {
@@ -32,6 +32,7 @@ func (h *hub) reclaim() {
 		}
 		n := d.session.outbox.shrink(level)
 		d.session.dropped(n)
+		d.session.mayLackPresence(n)
 		dropped += n
 	}
 	if h.queued.Load() > h.cfg.memoryBudget {

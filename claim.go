@@ -65,8 +65,8 @@ func overtureOf(r *http.Request) *overture {
 	return o
 }
 
-// assumedID is the connectionID of a request whose ConnectFunc leaves it open: that of the claim, unless it turns out to
-// be worth nothing.
+// assumedID is the connectionID of a request whose ConnectFunc leaves it open: that of the claim, unless it turns out
+// to be worth nothing.
 func (o *overture) assumedID(connectionID string) string {
 	if connectionID == "" && o != nil && o.claim != nil {
 		return o.claim.ID
@@ -193,8 +193,11 @@ func (h *hub) weigh(r *registration) (s *session, c comeback) {
 	case r.connectionID != o.claim.ID:
 		c = comeback{reason: "identity"}
 	}
-	if r.connectionID != o.claim.ID || !admitted {
+	switch {
+	case r.connectionID != o.claim.ID || !admitted:
 		return h.sessions[r.connectionID], c
+	case !h.agrees(s, *r):
+		return s, comeback{reason: "identity"}
 	}
 	return s, comeback{resumes: true}
 }
@@ -215,8 +218,8 @@ func (s *session) admits(claimed digest) bool {
 	return s.credential != nil && s.tokens().admits(claimed)
 }
 
-// tokens returns the credential of a session that speaks wspulse.v1, after a look at whether its peer has got the newest
-// token.
+// tokens returns the credential of a session that speaks wspulse.v1, after a look at whether its peer has got the
+// newest token.
 func (s *session) tokens() *credential {
 	if s.outbox.isConfirmed() {
 		s.credential.confirmed = s.credential.newest
@@ -230,14 +233,14 @@ func (h *hub) comeBack(s *session, r registration) {
 	h.turnNextAway(s)
 	news, late, ok := s.outbox.claim(r.overture.claim.Recv)
 	if !ok {
-		h.cfg.lossless.CountMismatch(s.room.id, s.id)
+		h.cfg.lossless.CountMismatch(s.RoomID(), s.id)
 		err := &protocolError{reason: "peer counts messages that it has not been sent", counts: true}
 		h.succeed(s, r, comeback{reason: "count", recv: s.outbox.ledger.processed.Load()}, endCounts, err)
 		return
 	}
 	h.sent(s, late)
 	if news > 0 {
-		h.cfg.lossless.DuplicatesSuppressed(s.room.id, s.id, int(news))
+		h.cfg.lossless.DuplicatesSuppressed(s.RoomID(), s.id, int(news))
 	}
 	if s.link != nil {
 		h.takeOver(s)
@@ -252,11 +255,11 @@ func (h *hub) takeOver(s *session) {
 	if s.credential != nil && s.credential.isWar(time.Since(h.start)) {
 		err = errTakeoverWar
 	}
-	h.cfg.lossless.TransportReplaced(s.room.id, s.id)
+	h.cfg.lossless.TransportReplaced(s.RoomID(), s.id)
 	h.cfg.logger.Debug("wspulse: transport replaced", s.field())
 	h.detach(s)
 	if h.cfg.onTransportDrop != nil {
-		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
+		h.callback(s, callback{"OnTransportDrop", func(c Connection) { h.cfg.onTransportDrop(c, err) }})
 	}
 	l.interrupt(err)
 	l.passReadingOn()

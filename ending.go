@@ -1,6 +1,9 @@
 package wspulse
 
 import (
+	"fmt"
+	"unicode/utf8"
+
 	"github.com/gorilla/websocket"
 
 	"github.com/wspulse/server/internal/control"
@@ -35,12 +38,36 @@ var (
 	endServerClosed = &ending{DisconnectServerClose, wire.Close(websocket.CloseGoingAway, "server shutting down"), true,
 		control.Message{Reason: "shutdown", Reconnect: true, After: [2]int64{0, shutdownSpread}}}
 
+	endOverdue = &ending{DisconnectExpired, wire.Close(codeUnauthorized, "expired"), true, back("expired")}
+
 	endCounts = &ending{DisconnectCount, wire.Close(codeProtocol, "the counts of messages differ"), false, back("count")}
 
 	endDeparted = &ending{reason: DisconnectNormal, bye: bye("closed")}
 	endExpired  = &ending{reason: DisconnectGraceExpired, bye: bye("expired")}
 	endMemory   = &ending{reason: DisconnectMemory, bye: bye("memory")}
 )
+
+// with returns an ending with a code and a reason of the application's. The error names the method that they were given
+// to.
+func (e *ending) with(method string, code int, reason string) (*ending, error) {
+	switch {
+	case code != websocket.CloseNormalClosure && (code < 3000 || code > 4999):
+		return nil, fmt.Errorf("wspulse: %s: close code %d is neither 1000 nor in [3000, 4999]", method, code)
+	case len(reason) > maxCloseReason:
+		return nil, fmt.Errorf("wspulse: %s: the reason has %d bytes, %d are allowed", method, len(reason), maxCloseReason)
+	case !utf8.ValidString(reason):
+		return nil, fmt.Errorf("wspulse: %s: the reason is not UTF-8", method)
+	}
+	other := *e
+	other.closeFrame = wire.Close(code, reason)
+	if reason != "" {
+		other.bye = bye(reason)
+	}
+	return &other, nil
+}
+
+// maxCloseReason is RFC 6455, section 5.5: a control frame has 125 bytes at the most, of which the code takes two.
+const maxCloseReason = 123
 
 // shutdownSpread is the milliseconds over which the clients of a server that is closed come back.
 const shutdownSpread = 5000

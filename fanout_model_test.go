@@ -25,7 +25,7 @@ type fanOutModel struct {
 
 type modelMember struct {
 	session *session
-	room    string
+	rooms   []string // its home first
 	want    []int
 }
 
@@ -64,23 +64,92 @@ func (m *fanOutModel) join(room string) {
 	name := fmt.Sprint("s", len(m.all))
 	s := newSession(m.h, name, "")
 	m.h.insert(s, room)
-	m.all[name] = &modelMember{session: s, room: room}
+	m.all[name] = &modelMember{session: s, rooms: []string{room}}
 	m.members[room] = append(m.members[room], name)
 }
 
-func (m *fanOutModel) broadcast(room string) {
+// also puts a session into another room, if it is not there.
+func (m *fanOutModel) also(member *modelMember, room string) {
+	var err error
+	m.h.meanwhile(func() { err = member.session.Join(room) })
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if !slices.Contains(member.rooms, room) {
+		member.rooms = append(member.rooms, room)
+		m.members[room] = append(m.members[room], member.session.id)
+	}
+}
+
+// leave takes a session out of the last room that it has joined.
+func (m *fanOutModel) leave(member *modelMember) {
+	last := len(member.rooms) - 1
+	room := member.rooms[last]
+	var err error
+	m.h.meanwhile(func() { err = member.session.Leave(room) })
+	if last == 0 {
+		if err != ErrHomeRoom {
+			m.t.Fatalf("leaving home: %v", err)
+		}
+		return
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	member.rooms = member.rooms[:last]
+	m.forget(member.session.id, room)
+}
+
+func (m *fanOutModel) forget(name, room string) {
+	m.members[room] = slices.DeleteFunc(m.members[room], func(n string) bool { return n == name })
+}
+
+// broadcast broadcasts to a room, but for those.
+func (m *fanOutModel) broadcast(room string, except ...*modelMember) {
 	r := m.h.rooms[room]
 	if r == nil || len(r.pending) == cap(r.pending) {
 		return
 	}
-	if err := m.h.broadcast(r, numbered(m.frames)); err != nil {
+	var ids []string
+	for _, member := range except {
+		ids = append(ids, member.session.id)
+	}
+	if err := m.h.broadcast(r, numbered(m.frames), ids...); err != nil {
 		m.t.Fatal(err)
 	}
 	m.h.handleEvents()
+	reached := 0
 	for _, name := range m.members[room] {
-		m.all[name].want = append(m.all[name].want, m.frames)
+		if !slices.Contains(ids, name) {
+			m.all[name].want = append(m.all[name].want, m.frames)
+			reached++
+		}
 	}
-	m.reached[room] = append(m.reached[room], len(m.members[room]))
+	if reached > 0 { // or nothing is heard of it
+		m.reached[room] = append(m.reached[room], reached)
+	}
+	m.frames++
+}
+
+// broadcastAll broadcasts to everybody, if all rooms have room for it.
+func (m *fanOutModel) broadcastAll() {
+	for _, r := range m.h.rooms {
+		if len(r.pending) == cap(r.pending) {
+			return
+		}
+	}
+	if err := m.h.broadcastAll(numbered(m.frames)); err != nil {
+		m.t.Fatal(err)
+	}
+	m.h.handleEvents()
+	for _, member := range m.all {
+		if !member.session.ended() {
+			member.want = append(member.want, m.frames)
+		}
+	}
+	for room := range m.h.rooms {
+		m.reached[room] = append(m.reached[room], len(m.members[room]))
+	}
 	m.frames++
 }
 
@@ -98,7 +167,9 @@ func (m *fanOutModel) send(member *modelMember) {
 func (m *fanOutModel) end(member *modelMember) {
 	m.h.meanwhile(func() { m.h.endSession(member.session, endKicked) })
 	name := member.session.ID()
-	m.members[member.room] = slices.DeleteFunc(m.members[member.room], func(n string) bool { return n == name })
+	for _, room := range member.rooms {
+		m.forget(name, room)
+	}
 	if m.lost[name] != len(member.want) {
 		m.t.Fatalf("%s has got %d frames before its end, want %d", name, m.lost[name], len(member.want))
 	}
@@ -118,13 +189,27 @@ func TestFanOut_Model(t *testing.T) {
 		for range 400 {
 			room := fmt.Sprint("room", m.random.IntN(1+trial%3))
 			switch n := m.random.IntN(100); {
-			case n < 40:
+			case n < 25:
 				m.broadcast(room)
+			case n < 35:
+				if member, other := m.some(room), m.some("room0"); member != nil && other != nil {
+					m.broadcast(room, member, other)
+				}
+			case n < 40:
+				m.broadcastAll()
 			case n < 65:
 				m.h.fanOut()
-			case n < 80:
+			case n < 76:
 				for range 1 + m.random.IntN(2)*m.random.IntN(20) {
 					m.join(room)
+				}
+			case n < 81:
+				for range 1 + m.random.IntN(40) {
+					if member := m.some(room); member != nil && m.random.IntN(3) > 0 {
+						m.also(member, fmt.Sprint("room", m.random.IntN(5)))
+					} else if member != nil {
+						m.leave(member)
+					}
 				}
 			case n < 82:
 				for range len(m.members[room]) * 9 / 10 {
@@ -143,7 +228,7 @@ func TestFanOut_Model(t *testing.T) {
 		m.h.runDry()
 		for name, member := range m.all {
 			if got := numbers(member.session); !member.session.ended() && !slices.Equal(got, member.want) {
-				t.Errorf("%s of %s got %v, want %v", name, member.room, got, member.want)
+				t.Errorf("%s of %v got %v, want %v", name, member.rooms, got, member.want)
 			}
 		}
 		for id, r := range m.h.rooms {

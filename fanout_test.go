@@ -226,7 +226,7 @@ func TestSending_InOrderAmidPasses(t *testing.T) {
 	var forAlice, forBob []int
 	busy := 0
 	for n := range calls {
-		if alice.room.hasPending() {
+		if alice.home.room.Load().hasPending() {
 			busy++
 		}
 		f := Frame{Payload: []byte(strconv.Itoa(n))}
@@ -266,7 +266,7 @@ func TestClose_DuringAFlood(t *testing.T) {
 		h, _ := newQuietHub(0, 16, m)
 		var all []*room
 		for i := range rooms {
-			all = append(all, h.gather(fmt.Sprint(i), members)[0].room)
+			all = append(all, h.gather(fmt.Sprint(i), members)[0].home.room.Load())
 		}
 		go h.run()
 		var (

@@ -67,7 +67,7 @@ func newWorld(t *testing.T, options ...wspulse.ServerOption) *world {
 // anyOrigin is the default, without the warning at the start.
 var anyOrigin = wspulse.WithCheckOrigin(func(*http.Request) bool { return true })
 
-// fromQuery is a ConnectFunc: /?room=R&id=I, or /?refuse, /?panic or /?slow.
+// fromQuery is a ConnectFunc: /?room=R&id=I, or /?refuse, /?panic or /?slow; and &user=U&also=R1,R2&ttl=1m.
 func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 	q := r.URL.Query()
 	switch {
@@ -75,9 +75,21 @@ func fromQuery(r *http.Request) (roomID, connectionID string, err error) {
 		return "", "", errors.New("no such user")
 	case q.Has("panic"):
 		panic("secret value")
+	case q.Has("refusal"):
+		return "", "", &wspulse.Refusal{Status: http.StatusNotFound, Code: 4999, Reason: "no such board"}
 	case q.Has("slow"):
 		<-r.Context().Done()
 		return "", "", r.Context().Err()
+	}
+	if q.Has("user") || q.Has("also") || q.Has("ttl") {
+		d := wspulse.Details{UserID: q.Get("user"), Data: q.Get("user") + "'s"}
+		if q.Has("also") {
+			d.Rooms = strings.Split(q.Get("also"), ",")
+		}
+		if ttl, err := time.ParseDuration(q.Get("ttl")); err == nil {
+			d.Expires = time.Now().Add(ttl)
+		}
+		wspulse.Attach(r, d)
 	}
 	return q.Get("room"), q.Get("id"), nil
 }

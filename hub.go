@@ -3,6 +3,7 @@ package wspulse
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,14 +26,18 @@ const (
 type hub struct {
 	// Set at construction, then read-only.
 	cfg     *serverConfig
+	server  Server
 	limited *limitedLog
 	batches *wire.BatchPool
 	bound   bound // of all queues
 	crew    crew
 	readers sync.Pool // of *wire.Reader that hold nothing
 	stalls  stalls    // of who reads for the poller
+	roster  *roster   // of WithPresence; nil without it
 	start   time.Time
 	watch   watch
+
+	toAll sync.Mutex // held by a broadcast to all rooms while it waits for them: two could wait for each other
 
 	poller     atomic.Pointer[poll.Poller] // of the links that can be parked; made when there is one
 	requestIDs ask.IDs                     // of all sessions; begun: replies are looked for
@@ -50,12 +55,15 @@ type hub struct {
 	callers  sync.WaitGroup // between beginCall and endCall; added to under mu
 	upgrades sync.WaitGroup // requests between beginUpgrade and endUpgrade; added to under mu
 	links    sync.WaitGroup // links whose socket is not closed; added to by run
-	queued   atomic.Int64   // bytes in all queues; counted if there is a budget
+
+	callbacks sync.WaitGroup // sessions whose last callback has not returned, and the roster; added to by run
+	queued    atomic.Int64   // bytes in all queues; counted if there is a budget
 
 	// mu guards what follows. The hub goroutine, the one writer of the maps, reads them without it.
 	mu        sync.RWMutex
 	sessions  map[string]*session // by connectionID
 	rooms     map[string]*room    // by roomID; none is empty
+	users     map[string]*user    // by Details.UserID; none is empty
 	admission admission
 	stopping  bool
 
@@ -64,19 +72,24 @@ type hub struct {
 	settling  *line.Line[candidate] // that wait until it is known whether a link departs
 	beats     *line.Line[link]      // to ping
 	silent    *line.Line[link]      // from which nothing has come since a ping
+	expiries  expiries              // of sessions that have a time to end
 	graves    graveyard             // of sessions that spoke wspulse.v1
 	jumped    time.Time             // when the hub was last late for a heartbeat
 	reclaimAt time.Time             // before that there is nothing to reclaim
+	place     uint64                // of the latest broadcast among those of all rooms
 	fresh     roomQueue             // rooms with broadcasts to fan out that had none before
 	busy      roomQueue             // those that were not through after a slice
 	woken     [maxVisits]*link      // of fanOut
+	placed    []placed              // of handAll, as is
+	gathered  []*wire.Frame
 }
 
 // A call is what a caller asks for that has to take effect after the calls before it: a broadcast to a room, or do.
 type call struct {
-	room  *room
-	frame *wire.Frame
-	do    func() // nil for a broadcast
+	room      *room
+	frame     *wire.Frame
+	exceptIDs []string
+	do        func() // nil for a broadcast
 }
 
 func newHub(cfg *serverConfig) *hub {
@@ -93,6 +106,7 @@ func newHub(cfg *serverConfig) *hub {
 		done:          make(chan struct{}),
 		sessions:      make(map[string]*session),
 		rooms:         make(map[string]*room),
+		users:         make(map[string]*user),
 		start:         time.Now(),
 		suspended:     line.New(cfg.resumeWindow, func(s *session) *line.Place[session] { return &s.waiting }),
 		settling:      line.New(settlePeriod, func(c *candidate) *line.Place[candidate] { return &c.place }),
@@ -100,9 +114,15 @@ func newHub(cfg *serverConfig) *hub {
 		silent:        line.New(cfg.pongWait, func(l *link) *line.Place[link] { return &l.pulse.silence }),
 	}
 	h.graves = newGraveyard()
+	h.expiries = newExpiries()
 	h.crew = newCrew(h.batches)
 	h.readers.New = func() any { return wire.NewReader(cfg.readBufferSize) }
 	h.watch.quit = h.done
+	if cfg.presence != nil {
+		h.roster = newRoster(h)
+		h.callbacks.Add(1)
+		go h.roster.run()
+	}
 	h.admission.byKey = make(map[string]int)
 	h.bound = bound{frames: cfg.sendBufferSize, bytes: cfg.sendBufferBytes}
 	if cfg.memoryBudget > 0 {
@@ -117,7 +137,7 @@ func (h *hub) run() {
 	for {
 		select {
 		case r := <-h.registrations:
-			h.admit(r)
+			h.arrive(r)
 		case d := <-h.departures:
 			h.depart(d)
 		case c := <-h.calls:
@@ -134,6 +154,8 @@ func (h *hub) run() {
 			h.giveUp(time.Now())
 		case <-h.graves.line.C():
 			h.graves.expire(time.Now())
+		case <-h.expiries.timer.C:
+			h.endDue(time.Now())
 		case <-h.lastCall:
 			h.shutDown()
 			return
@@ -149,7 +171,7 @@ func (h *hub) run() {
 // them: what was accepted before it is fanned out first.
 func (h *hub) handleEvents() {
 	each(h.calls, len(h.calls), h.serve)
-	each(h.registrations, maxEvents, h.admit)
+	each(h.registrations, maxEvents, h.arrive)
 	each(h.departures, maxEvents, h.depart)
 	each(h.reclaims, 1, func(struct{}) { h.reclaim() })
 	each(h.suspended.C(), 1, func(time.Time) { h.expire(time.Now()) })
@@ -157,6 +179,7 @@ func (h *hub) handleEvents() {
 	each(h.beats.C(), 1, func(time.Time) { h.ping(time.Now()) })
 	each(h.silent.C(), 1, func(time.Time) { h.giveUp(time.Now()) })
 	each(h.graves.line.C(), 1, func(time.Time) { h.graves.expire(time.Now()) })
+	each(h.expiries.timer.C, 1, func(time.Time) { h.endDue(time.Now()) })
 }
 
 // each handles what is in a channel, n at the most.
@@ -173,9 +196,12 @@ func each[T any](c <-chan T, n int, handle func(T)) {
 
 // serve does what a caller asked for, or has the room do it in its turn.
 func (h *hub) serve(c call) {
-	if c.do != nil {
+	switch {
+	case c.do != nil:
 		c.do()
-	} else {
+	case len(c.exceptIDs) > 0:
+		h.acceptExcept(c.room, c.frame, c.exceptIDs)
+	default:
 		h.accept(c.room, c.frame)
 	}
 }
@@ -194,52 +220,90 @@ func (h *hub) beginCall() bool {
 // endCall ends what beginCall began: the call is in the queue.
 func (h *hub) endCall() { h.callers.Done() }
 
-// broadcast queues a frame for a room's members. It waits while the room has as many broadcasts as it may have.
-func (h *hub) broadcast(r *room, f *wire.Frame) error {
+// ask has the hub run fn behind the calls before it, and waits for that. It returns false, and fn is not run, where the
+// server is closed.
+func (h *hub) ask(fn func()) bool {
+	if !h.beginCall() {
+		return false
+	}
+	done := make(chan struct{})
+	h.calls <- call{do: func() {
+		fn()
+		close(done)
+	}}
+	h.endCall()
+	<-done
+	return true
+}
+
+// broadcast queues a frame for a room's members, but for those. It waits while the room has as many broadcasts as it
+// may have.
+func (h *hub) broadcast(r *room, f *wire.Frame, exceptIDs ...string) error {
 	if !h.beginCall() {
 		return ErrServerClosed
 	}
 	defer h.endCall()
-	select {
-	case r.pending <- struct{}{}:
-	default:
-		select {
-		case r.pending <- struct{}{}:
-		case <-h.quit:
-			return ErrServerClosed
+	if !h.awaitRoom(r) {
+		return ErrServerClosed
+	}
+	h.calls <- call{room: r, frame: f, exceptIDs: slices.Clone(exceptIDs)} // the caller may reuse them
+	return nil
+}
+
+// broadcastAll queues a frame for the members of all rooms. It waits while one of them has as many broadcasts as it may
+// have.
+func (h *hub) broadcastAll(f *wire.Frame) error {
+	if !h.beginCall() {
+		return ErrServerClosed
+	}
+	defer h.endCall()
+	h.toAll.Lock()
+	defer h.toAll.Unlock()
+	rooms := h.allRooms()
+	for _, r := range rooms {
+		if !h.awaitRoom(r) {
+			return ErrServerClosed // and nobody minds what has been counted already
 		}
 	}
-	h.calls <- call{room: r, frame: f}
+	h.calls <- call{do: func() { h.acceptAll(rooms, f) }}
 	return nil
+}
+
+// awaitRoom counts a broadcast to a room that is about to be accepted. It waits while there are too many, and returns
+// false where the server is closed meanwhile.
+func (h *hub) awaitRoom(r *room) bool {
+	if r.count() {
+		return true
+	}
+	select {
+	case r.pending <- struct{}{}:
+		return true
+	case <-h.quit:
+		return false
+	}
 }
 
 // sendInTurn queues a frame for a session behind the broadcasts that are queued already.
 func (h *hub) sendInTurn(s *session, f *wire.Frame) error {
-	if !h.beginCall() {
+	var err error
+	asked := h.ask(func() {
+		h.catchUp(s)
+		err = s.offer(f)
+	})
+	if !asked {
 		s.done.wait()
 		return ErrConnectionClosed
 	}
-	reply := make(chan error, 1)
-	h.calls <- call{do: func() {
-		h.catchUp(s)
-		reply <- s.offer(f)
-	}}
-	h.endCall()
-	return <-reply
+	return err
 }
 
 // isConnected says whether a session is connected, and its peer has not left, as far as is known.
-func (h *hub) isConnected(connectionID string) bool {
-	if !h.beginCall() {
-		return false
-	}
-	reply := make(chan bool, 1)
-	h.calls <- call{do: func() {
+func (h *hub) isConnected(connectionID string) (connected bool) {
+	h.ask(func() {
 		s := h.sessions[connectionID]
-		reply <- s != nil && s.link != nil && !h.departs(s.link)
-	}}
-	h.endCall()
-	return <-reply
+		connected = s != nil && s.link != nil && !h.departs(s.link)
+	})
+	return connected
 }
 
 // endSession ends a session and waits until that is done.
@@ -279,7 +343,8 @@ func (h *hub) shutDown() {
 	h.settling.Stop()
 	h.beats.Stop()
 	h.silent.Stop()
-	defer h.graves.line.Stop() // the calls may bury some
+	defer h.graves.line.Stop()    // the calls may bury some,
+	defer h.expiries.timer.Stop() // or say when one is to end
 	each(h.calls, len(h.calls), h.serve)
 	for h.hasBacklog() {
 		h.fanOut()

@@ -83,7 +83,8 @@ func TestSend_AllocatesTheFrameOnly(t *testing.T) {
 	}
 }
 
-// However hard Sends fight for the buffer, a broadcast evicts a bounded number of frames, and every frame is accounted for.
+// However hard Sends fight for the buffer, a broadcast evicts a bounded number of frames, and every frame is accounted
+// for.
 func TestFanOut_RacingSendsDoNotHoldTheHub(t *testing.T) {
 	m := &dropCounter{}
 	h, sessions := newQuietHub(1, 1, m)
@@ -123,7 +124,8 @@ func TestSession_SendRacesTheEnd(t *testing.T) {
 	f := wire.New(TextMessage, []byte("{}"))
 	var accepted atomic.Int64
 	for range 2000 {
-		s := &session{hub: h, room: &room{id: "r"}, outbox: outbox{bound: &h.bound}}
+		s := &session{hub: h, outbox: outbox{bound: &h.bound}}
+		s.home.room.Store(&room{id: "r"})
 		var senders sync.WaitGroup
 		for range 2 {
 			senders.Go(func() {
@@ -156,7 +158,7 @@ func TestSession_SendInTurnRacesTheEndOfTheHub(t *testing.T) {
 		m := &dropCounter{}
 		h, sessions := newQuietHub(1, 1, m)
 		s := sessions[0]
-		s.room.pending <- struct{}{} // as if a broadcast were on its way
+		s.home.room.Load().pending <- struct{}{} // as if a broadcast were on its way
 		go h.run()
 		result := make(chan error)
 		go func() { result <- s.Send(Frame{}) }()

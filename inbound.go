@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,11 +53,12 @@ type inbox struct {
 	widened  bool          // see widen
 }
 
-// A message has been read, counted and decoded.
+// A message has been read, counted and decoded. Or it is another callback, whose turn comes behind those before it.
 type message struct {
-	frame   Frame
-	size    int  // in bytes, on the wire
-	refused bool // it is only counted, in its turn
+	frame    Frame
+	size     int  // in bytes, on the wire
+	refused  bool // it is only counted, in its turn
+	callback *callback
 }
 
 const (
@@ -112,6 +114,37 @@ func (in *inbound) passOn() bool {
 	}
 }
 
+// What has become of a callback that was posted.
+type posting int
+
+const (
+	postLate  posting = iota // no more callbacks may begin
+	postSoon                 // the goroutine that reads is in a callback: another one has to read first
+	postWaits                // in the inbox
+	postFirst                // the same, and the caller is to start the goroutine that works it off
+)
+
+// post leaves another callback to the goroutine that works off the inbox, before the messages that wait.
+func (in *inbound) post(m message) posting {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for {
+		s := in.state.Load()
+		switch {
+		case s&inShut != 0, s&inModes == inOpen && s&inOver != 0:
+			return postLate
+		case s&inModes == inInline:
+			return postSoon
+		case s&inModes == inPassed:
+			in.inbox.insert(m)
+			return postWaits
+		case in.state.CompareAndSwap(s, s+inStep|inPassed):
+			in.inbox = &inbox{room: make(chan struct{}, 1), messages: []message{m}}
+			return postFirst
+		}
+	}
+}
+
 // put leaves a message of l, whose inbound it is, to the goroutine that works off the inbox, once there is room for it,
 // or reading is to end. It returns false if there is no such goroutine any more. Where the peer has gone there is more
 // room.
@@ -139,6 +172,15 @@ func (in *inbound) put(m message, l *link) bool {
 	}
 }
 
+// insert has a callback wait before the messages.
+func (b *inbox) insert(m message) {
+	i := slices.IndexFunc(b.messages, func(m message) bool { return m.callback == nil })
+	if i < 0 {
+		i = len(b.messages)
+	}
+	b.messages = slices.Insert(b.messages, i, m)
+}
+
 // widen lets more wait: the peer has gone, or may have, and what it has sent last has to be known.
 func (in *inbound) widen() {
 	in.mu.Lock()
@@ -162,6 +204,7 @@ func (b *inbox) most(most int) int {
 
 // await waits for room, or until reading is to end. It says whether the peer has gone first.
 func (b *inbox) await(l *link) bool {
+	l.worker.PassOn()
 	look := time.NewTicker(lookPeriod)
 	defer look.Stop()
 	for {
@@ -192,7 +235,9 @@ func (in *inbound) next() (m message, ok bool) {
 	if len(b.messages) > 0 {
 		m, b.messages[0], ok = b.messages[0], message{}, true
 		b.messages = b.messages[1:]
-		b.bytes -= m.size + messageOverhead
+		if m.callback == nil {
+			b.bytes -= m.size + messageOverhead
+		}
 	} else {
 		in.inbox = nil
 		in.state.And(^inModes)
@@ -205,13 +250,14 @@ func (in *inbound) next() (m message, ok bool) {
 	return m, ok
 }
 
-// shut lets no callback begin any more. It does not wait for one that runs.
+// shut lets no callback begin any more, but for those that tell of what has happened. It does not wait for one that
+// runs.
 func (in *inbound) shut() {
 	in.state.Or(inShut)
 	in.mu.Lock()
 	b := in.inbox
 	if b != nil {
-		b.messages = nil
+		b.messages = slices.DeleteFunc(b.messages, func(m message) bool { return m.callback == nil })
 	}
 	in.mu.Unlock()
 	if b != nil {
@@ -240,8 +286,8 @@ func (in *inbound) endTurn() {
 	}
 }
 
-// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A reply
-// goes to its request at once: that may be one of the callback's. A session that has ended gets none. Read pump.
+// receive decodes a message and gives it to OnMessage, or leaves that to the goroutine that works off the inbox. A
+// reply goes to its request at once: that may be one of the callback's. A session that has ended gets none. Read pump.
 func (l *link) receive(data []byte) error {
 	if l.in.isShut() || l.session.silenced.Load() {
 		return nil
@@ -337,14 +383,34 @@ func (l *link) deliver(m message) error {
 	return errPassedOn
 }
 
+// post queues another callback behind those that run or wait. It returns false where the link has no more of them. Hub.
+func (l *link) post(m message) bool {
+	for {
+		switch l.in.post(m) {
+		case postLate:
+			return false
+		case postSoon:
+			l.passReadingOn()
+		case postFirst:
+			go l.workOff(nil)
+			return true
+		case postWaits:
+			return true
+		}
+	}
+}
+
 // call runs OnMessage. The error is a *PanicError.
 func (l *link) call(m message) (err error) {
 	returned := false
 	defer l.afterCallback(&returned, &err)
-	if l.v1 != nil {
+	if l.v1 != nil && m.callback == nil {
 		defer l.processed(m.size) // whatever becomes of it: what fails once does not come again
 	}
-	if !m.refused {
+	switch {
+	case m.callback != nil:
+		m.callback.run(l.session)
+	case !m.refused:
 		l.hub.cfg.onMessage(l.session, m.frame)
 	}
 	returned = true
@@ -370,16 +436,12 @@ func (l *link) afterCallback(returned *bool, err *error) {
 	if l.v1 == nil {
 		l.in.shut()
 	}
-	switch {
-	case l.in.exit():
+	if l.in.exit() {
 		l.endReading(errGoexit)
-	case l.v1 != nil: // what waits has been accepted
-		l.interrupt(errGoexit)
-		go l.workOff(nil)
-	default:
-		l.interrupt(errGoexit)
-		l.in.next()
+		return
 	}
+	l.interrupt(errGoexit)
+	go l.workOff(nil) // what waits has been accepted, or tells of what has happened
 }
 
 // workOff gives what waits behind a callback that took long to OnMessage; err is the callback's. After a panic there is
@@ -413,8 +475,8 @@ func (l *link) silenced() bool {
 	}
 }
 
-// inboxBytes is how much may wait behind a callback that takes long. With wspulse.v1, the peer bounds what it sends, and
-// what it says behind that must be heard.
+// inboxBytes is how much may wait behind a callback that takes long. With wspulse.v1, the peer bounds what it sends,
+// and what it says behind that must be heard.
 func (l *link) inboxBytes() int {
 	if least := max(minInbox, int(l.hub.cfg.maxMessageSize)); l.v1 == nil {
 		return least

@@ -19,6 +19,7 @@ type registration struct {
 	link                 *link
 	arrival              uint64    // of its request, counted over all of them
 	overture             *overture // nil: its peer does not speak wspulse.v1
+	details              *Details  // nil: none have been attached
 }
 
 // A departure is a link whose write pump uses the session no more, and whose reading has ended or will at once.
@@ -42,6 +43,12 @@ const (
 	settleLooks  = 100                   // after which it is not
 )
 
+// arrive admits a registration behind the calls that had returned before its request came.
+func (h *hub) arrive(r registration) {
+	each(h.calls, len(h.calls), h.serve)
+	h.admit(r)
+}
+
 // admit opens a session, resumes the one that waits for its peer, or replaces the one that is connected.
 func (h *hub) admit(r registration) {
 	s, c := h.weigh(&r)
@@ -49,7 +56,7 @@ func (h *hub) admit(r registration) {
 	case h.overtaken(r, s):
 	case c.resumes:
 		h.comeBack(s, r)
-	case s == nil, s.link == nil && !s.isPlain(r):
+	case s == nil, s.link == nil && !h.goesOn(s, r):
 		h.replace(s, r, c)
 	case s.link == nil:
 		h.resume(s, r, nil)
@@ -60,15 +67,24 @@ func (h *hub) admit(r registration) {
 	}
 }
 
-// isPlain says that neither a session nor who asks for it speaks wspulse.v1: whoever comes with its ID goes on with it.
-func (s *session) isPlain(r registration) bool { return s.credential == nil && r.overture == nil }
+// goesOn says whether a session goes on with a registration for its ID without a claim: neither speaks wspulse.v1, and
+// the two agree on who is there.
+func (h *hub) goesOn(s *session, r registration) bool {
+	return s.credential == nil && r.overture == nil && h.agrees(s, r)
+}
+
+// agrees says whether a registration may go on with a session that it has the ID for: it is the same user's, and in the
+// right room.
+func (h *hub) agrees(s *session, r registration) bool {
+	return s.isUser(r.details) && (h.cfg.roomOnResume != NewSession || s.RoomID() == r.roomID)
+}
 
 // contend decides between a session that is connected and a registration that does not claim it.
 func (h *hub) contend(s *session, r registration, c comeback) {
 	switch {
 	case h.cfg.duplicates == Reject:
 		h.turnAway(r, bye("duplicate"), wire.Close(codeConflict, isConnected))
-	case h.cfg.duplicates == Resume && h.cfg.resumeWindow > 0 && s.isPlain(r):
+	case h.cfg.duplicates == Resume && h.cfg.resumeWindow > 0 && h.goesOn(s, r):
 		h.takeOver(s)
 		h.resume(s, r, nil)
 	default:
@@ -172,15 +188,21 @@ func (h *hub) open(r registration, c comeback) {
 		s.outbox.ledger = newLedger(s)
 		hello = h.welcome(s, r, c)
 	}
-	if h.insert(s, r.roomID) {
-		h.cfg.metrics.RoomCreated(r.roomID)
-	}
+	s.attachDetails(r.details)
+	s.outbox.remote = r.link.socket.RemoteAddr() // before anybody can ask for it
+	h.insert(s, r.roomID)
 	h.cfg.metrics.ConnectionOpened(r.roomID, s.id)
 	h.cfg.logger.Debug("wspulse: session opened", s.field())
 	if c.reason != "" {
 		h.cfg.lossless.ResumeClaimed(r.roomID, s.id, false, c.reason)
 	}
-	h.attach(s, r.link, hello, "OnConnect", h.cfg.onConnect)
+	opening := []callback{{"OnConnect", h.cfg.onConnect}}
+	if h.cfg.onJoin != nil {
+		for _, id := range s.Rooms() {
+			opening = append(opening, h.joined(id))
+		}
+	}
+	h.attach(s, r.link, hello, opening)
 }
 
 // resume gives a session another link; hello is nil unless it speaks wspulse.v1.
@@ -189,25 +211,46 @@ func (h *hub) resume(s *session, r registration, hello *control.Welcome) {
 	s.arrival = r.arrival
 	h.suspended.Remove(s)
 	s.dropErr = nil
-	h.cfg.metrics.ResumeAttempt(s.room.id, s.id)
+	s.attachDetails(r.details)
+	h.cfg.metrics.ResumeAttempt(s.RoomID(), s.id)
 	h.cfg.logger.Debug("wspulse: session resumed", s.field())
 	if hello != nil {
-		h.cfg.lossless.ResumeClaimed(s.room.id, s.id, true, "")
+		h.cfg.lossless.ResumeClaimed(s.RoomID(), s.id, true, "")
 	}
-	h.attach(s, r.link, hello, "OnTransportRestore", h.cfg.onTransportRestore)
+	opening := []callback{{"OnTransportRestore", h.cfg.onTransportRestore}}
+	if home := s.RoomID(); home != r.roomID {
+		opening = append(opening, h.follow(s, home, r.roomID)...)
+	}
+	h.attach(s, r.link, hello, opening)
+	h.roster.noteAll(presenceBack, s)
 }
 
-// attach gives a session its link. The callback runs first, in the turn of the link.
-func (h *hub) attach(s *session, l *link, hello *control.Welcome, name string, opening func(Connection)) {
+// follow sees to a session that is resumed for another room than its home, and returns callbacks that tell of it.
+func (h *hub) follow(s *session, home, roomID string) (told []callback) {
+	if h.cfg.roomOnResume == KeepRoom {
+		h.limited.Warn("wspulse: ConnectFunc names another room for a session that is resumed: it stays in its room; see WithRoomOnResume",
+			s.field(), zap.String("named", roomID))
+		return nil
+	}
+	told = append(told, h.left(home))
+	if h.move(s, roomID) {
+		told = append(told, h.joined(roomID))
+	}
+	return told
+}
+
+// attach gives a session its link. The callbacks run first, in the turn of the link.
+func (h *hub) attach(s *session, l *link, hello *control.Welcome, opening []callback) {
 	prev, now := s.turn, time.Now()
 	l.session, s.link, s.turn = s, l, &l.in.left
+	s.selected.Store(l.selected)
 	l.calledAt = now.Sub(h.start)
 	h.links.Add(1)
 	l.pulse.pinged = now.Sub(h.start)
 	l.pulse.silent = l.pulse.pinged // no ping yet
 	h.beats.Push(l, now)
 	s.attach(l, hello) // before reading starts, which may end at once
-	go l.open(prev, name, opening)
+	go l.open(prev, opening)
 }
 
 // detach takes its link from a session.
@@ -247,10 +290,11 @@ func (h *hub) depart(d departure) {
 
 func (h *hub) suspend(s *session, err error) {
 	s.dropErr = err
+	h.roster.noteAll(presenceAway, s)
 	h.suspended.Push(s, time.Now())
 	h.cfg.logger.Debug("wspulse: session suspended", s.field(), zap.Error(err))
 	if h.cfg.onTransportDrop != nil {
-		h.callback(s, "OnTransportDrop", func() { h.cfg.onTransportDrop(s, err) })
+		h.callback(s, callback{"OnTransportDrop", func(c Connection) { h.cfg.onTransportDrop(c, err) }})
 	}
 }
 
@@ -273,12 +317,10 @@ func (h *hub) end(s *session, e *ending, err error) {
 	}
 	h.suspended.Remove(s)
 	next := h.takeNext(s)
-	destroyed := h.remove(s)
+	h.expiries.set(s, time.Time{})
 	now := time.Now()
-	h.cfg.metrics.ConnectionClosed(s.room.id, s.id, now.Sub(h.start)-s.openedAt, e.reason)
-	if destroyed {
-		h.cfg.metrics.RoomDestroyed(s.room.id)
-	}
+	h.cfg.metrics.ConnectionClosed(s.RoomID(), s.id, now.Sub(h.start)-s.openedAt, e.reason)
+	h.remove(s)
 	h.cfg.logger.Debug("wspulse: session ended", s.field(), zap.String("reason", string(e.reason)), zap.Error(err))
 	if e != endDeparted && (e != endExpired || s.credential != nil) { // a peer of wspulse.v1 is told what has been processed
 		s.silenced.Store(true)
@@ -296,7 +338,7 @@ func (h *hub) end(s *session, e *ending, err error) {
 		s.discard()
 	}
 	s.done.close()
-	h.lastCallback(s, err)
+	h.lastCallbacks(s, err)
 	switch {
 	case next == nil:
 	case e == endServerClosed:

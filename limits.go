@@ -33,8 +33,8 @@ type LimitCollector interface {
 	// LimitReached: a limit refused a request, ended a transport, or cost frames that FrameDropped counts one by one.
 	// Both IDs are empty for a request that was not upgraded, and for the memory budget.
 	//
-	// For LimitSendBufferBytes it is called once for a Send that is refused. For broadcasts that are fanned out together
-	// it is called once for each member that loses frames to it, whatever number of frames that costs.
+	// For LimitSendBufferBytes it is called once for a Send that is refused. For broadcasts that are fanned out
+	// together it is called once for each member that loses frames to it, whatever number of frames that costs.
 	//
 	// Called on the goroutine that enforces the limit: the one in ServeHTTP, the readPump, the hub, or the one in Send.
 	// The rules for the other hooks hold.

@@ -86,18 +86,6 @@ func (l *link) upgraded(early []byte, chosen wire.Chosen) {
 	l.takeReader(early)
 }
 
-// subprotocol returns the one that has been selected, or "".
-func (l *link) subprotocol() string {
-	switch {
-	case l.v1 != nil:
-		return control.Protocol
-	case l.selected > 0:
-		return l.hub.cfg.subprotocols[l.selected-1]
-	default:
-		return ""
-	}
-}
-
 // endReading says why reading has ended, and tells the write pump, which closes the socket. A write in progress gets as
 // long as there is somebody to read it: no time, or that of a close frame.
 func (l *link) endReading(err error) {

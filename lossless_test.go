@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strconv"
 	"testing"
@@ -253,4 +254,7 @@ func TestOutbox_ByeOfALinkWhosePeerIsBack(t *testing.T) {
 	}
 }
 
-func newTestLink(h *hub) *link { return &link{hub: h, v1: &numbering{}} }
+func newTestLink(h *hub) *link {
+	conn, _ := net.Pipe()
+	return &link{hub: h, socket: wire.NewSocket(conn), v1: &numbering{}}
+}

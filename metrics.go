@@ -10,6 +10,7 @@ const (
 	DisconnectNormal       DisconnectReason = "normal"        // the peer left or was lost, or Connection.Close
 	DisconnectKick         DisconnectReason = "kick"          // Server.Kick
 	DisconnectGraceExpired DisconnectReason = "grace_expired" // the resume window passed
+	DisconnectExpired      DisconnectReason = "expired"       // the time of Details.Expires or SetExpires came
 	DisconnectServerClose  DisconnectReason = "server_close"  // Server.Close
 	DisconnectDuplicate    DisconnectReason = "duplicate"     // the same connectionID connected again
 	DisconnectMemory       DisconnectReason = "memory"        // suspended, with much to be acknowledged: WithMemoryBudget
@@ -18,8 +19,8 @@ const (
 
 // MetricsCollector receives what a [Server] measures. Each hook says which goroutine calls it: "hub" is the one
 // goroutine that serves all rooms, "readPump" the one that reads from a connection, "writePump" the one that writes to
-// it. Both may read and write for many connections, one after the other, and what is sent in OnMessage may be written by
-// the goroutine that reads. Hooks of different goroutines run at the same time, so a collector must be safe for
+// it. Both may read and write for many connections, one after the other, and what is sent in OnMessage may be written
+// by the goroutine that reads. Hooks of different goroutines run at the same time, so a collector must be safe for
 // concurrent use.
 //
 // Hooks run inline on hot paths. They must be quick (count, do not write to a network), must not panic, and must not
@@ -40,11 +41,12 @@ type MetricsCollector interface {
 	RoomDestroyed(roomID string)
 	// MessageReceived: a message arrived, not decoded yet. ReadPump.
 	MessageReceived(roomID string, sizeBytes int)
-	// MessageBroadcast: a frame was queued for fanOut members of a room, suspended ones included. Hub.
+	// MessageBroadcast: a frame was queued for fanOut members of a room, suspended ones included. One to all rooms
+	// counts in each of them. Hub.
 	MessageBroadcast(roomID string, sizeBytes int, fanOut int)
 	// MessageSent: a frame was written to the socket. One that is flushed when its session ends counts when the peer's
-	// TCP has taken it, where that is known. WritePump; the hub where a peer of wspulse.v1 comes back and has got what was
-	// not known to be written.
+	// TCP has taken it, where that is known. WritePump; the hub where a peer of wspulse.v1 comes back and has got what
+	// was not known to be written.
 	MessageSent(roomID, connectionID string, sizeBytes int)
 	// FrameDropped: a frame is lost, once for each: refused by a full buffer, pushed out by a newer broadcast or by the
 	// memory budget, or not delivered when the session ended. Called on the goroutine that drops it: the hub, the

@@ -35,6 +35,8 @@ type serverConfig struct {
 	onDisconnect       func(Connection, error)
 	onTransportDrop    func(Connection, error)
 	onTransportRestore func(Connection)
+	onJoin, onLeave    func(c Connection, roomID string)
+	presence           func(Connection) any // nil: nobody is told who is there
 
 	pingPeriod      time.Duration
 	pongWait        time.Duration
@@ -66,7 +68,9 @@ type serverConfig struct {
 	duplicates    DuplicatePolicy
 	refusalStatus bool
 
-	// Limits; 0 is none.
+	roomOnResume RoomPolicy
+
+	// Limits; 0 is none, but for the last two.
 	maxConnections   int
 	connectionKey    func(*http.Request) string
 	connectionLimit  int // for each key
@@ -76,6 +80,8 @@ type serverConfig struct {
 	malformedLimit   int
 	sendBufferBytes  int
 	memoryBudget     int64
+	maxRooms         int
+	maxIDLength      int
 }
 
 func defaultConfig(connect ConnectFunc) *serverConfig {
@@ -97,6 +103,8 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 		ackTimeout:      2 * time.Minute,
 		messageTimeout:  5 * time.Minute,
 		malformedLimit:  1000,
+		maxRooms:        128,
+		maxIDLength:     1 << 10,
 	}
 	c.setCodec(JSONCodec)
 	c.setLogger(zap.NewNop())
@@ -106,8 +114,8 @@ func defaultConfig(connect ConnectFunc) *serverConfig {
 // WithOnConnect sets the callback that runs when a session has opened.
 //
 // For one connection no two callbacks run at once. They run in the order OnConnect, OnMessage…, (OnTransportDrop,
-// OnTransportRestore, OnMessage…)…, OnDisconnect. None runs on the hub's goroutine: a callback may block, and may
-// call any method of Server and Connection.
+// OnTransportRestore, OnMessage…)…, OnDisconnect; see [WithOnJoin] for those of rooms. None runs on the hub's
+// goroutine: a callback may block, and may call any method of Server and Connection.
 //
 // While one blocks, outbound frames and the server's pings go on. When it has run for some 10 ms, another goroutine
 // reads on. So the peer's pings are answered, and its leaving is noticed: its session is suspended or ended then,
@@ -120,8 +128,8 @@ func WithOnConnect(fn func(Connection)) ServerOption {
 }
 
 // WithOnMessage sets the callback that gets each decoded frame, but not those that reply to a [Connection].Request. The
-// next one of that connection follows when it has returned, in the order in which they were sent. See [WithOnConnect] for
-// what goes on while it blocks.
+// next one of that connection follows when it has returned, in the order in which they were sent. See [WithOnConnect]
+// for what goes on while it blocks.
 //
 // A panic in it ends the transport with close code 1011, and reaches OnTransportDrop or OnDisconnect as a
 // [*PanicError]. Messages that wait behind it are lost, but with wspulse.v1, where they are given to OnMessage.

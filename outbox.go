@@ -1,6 +1,7 @@
 package wspulse
 
 import (
+	"net"
 	"sync"
 
 	"github.com/wspulse/server/internal/control"
@@ -26,6 +27,8 @@ type outbox struct {
 	told     int                // bytes as bound.total knows them
 	control  *queue[wire.Frame] // of pings and pongs, which may be lost; nil while there are none
 	link     *link              // that writes; nil while the session is suspended, and when it is over
+	remote   net.Addr           // of the latest link, or the one that is about to be attached
+	detached bool               // there was a link, and there is none
 }
 
 type frameWindow = window.Window[*wire.Frame]
@@ -134,6 +137,7 @@ func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 		o.window.TakeBack()
 	}
 	o.link, o.control, o.taken, o.flying = l, nil, 0, false
+	o.remote, o.detached = l.socket.RemoteAddr(), false
 	o.pumping, o.corked, o.readOver = false, false, false
 	if o.ledger != nil || o.waiting() > 0 {
 		return o.wake(), before
@@ -153,7 +157,7 @@ func (o *outbox) detach() {
 	o.mu.Lock()
 	defer o.unlock()
 	o.release()
-	o.control = nil
+	o.control, o.detached = nil, true
 }
 
 // close lets nothing in any more.
@@ -214,9 +218,9 @@ func (o *outbox) flush(b *wire.Batch) (filled bool) {
 	return !b.Empty()
 }
 
-// written says which of the messages that l has taken have been written, and whether somebody waits for the peer to take
-// the rest of the next one. The others wait to be taken again. It returns those that have been written for the first
-// time, how many have been by another transport before, and how many wait.
+// written says which of the messages that l has taken have been written, and whether somebody waits for the peer to
+// take the rest of the next one. The others wait to be taken again. It returns those that have been written for the
+// first time, how many have been by another transport before, and how many wait.
 func (o *outbox) written(l *link, messages []*wire.Frame, flying bool) (fresh []*wire.Frame, again, waiting int) {
 	o.mu.Lock()
 	defer o.unlock()
@@ -274,6 +278,20 @@ func (o *outbox) queued() int {
 	return o.waiting()
 }
 
+// remoteAddr returns that of the latest link.
+func (o *outbox) remoteAddr() net.Addr {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.remote
+}
+
+// suspended says that there was a link, and there may be another one.
+func (o *outbox) suspended() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.detached && !o.closed
+}
+
 // signals says whether pings or pongs wait to be written.
 func (o *outbox) signals() bool {
 	o.mu.Lock()
@@ -286,6 +304,16 @@ func (o *outbox) size() (all, loose int) {
 	o.mu.Lock()
 	defer o.unlock()
 	return o.bytes(), o.loose()
+}
+
+// weight returns how many bytes are queued or being written, also where nobody counts them otherwise.
+func (o *outbox) weight() (bytes int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return 0
+	}
+	return o.window.Weight()
 }
 
 // What follows runs with mu held.

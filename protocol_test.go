@@ -133,6 +133,9 @@ func (p *player) dial(s *vectors.Step) {
 	}
 	id := p.stands.Fill(a.As)
 	query := url.Values{"room": {"r"}, "id": {id}}
+	if a.User != "" {
+		query.Set("user", a.User)
+	}
 	switch a.Refuse {
 	case "":
 	case "connect":
@@ -289,9 +292,19 @@ func (p *player) act(s *vectors.Step) {
 	case "send", "broadcast":
 		p.send(s, id)
 	case "kick":
-		p.w.must(p.w.server.Kick(id))
+		if s.Code == 0 {
+			p.w.must(p.w.server.Kick(id))
+		} else {
+			p.w.must(p.w.server.KickWith(id, s.Code, s.Reason))
+		}
 	case "close":
-		p.w.must(p.w.connection("r", id).Close())
+		if c := p.w.connection("r", id); s.Code == 0 {
+			p.w.must(c.Close())
+		} else {
+			p.w.must(c.CloseWith(s.Code, s.Reason))
+		}
+	case "expire":
+		p.w.connection("r", id).SetExpires(time.Now())
 	case "stop":
 		go p.w.server.Close()
 	case "hold":

@@ -3,6 +3,7 @@ package wspulse
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wspulse/server/internal/control"
@@ -10,29 +11,27 @@ import (
 	"github.com/wspulse/server/internal/wire"
 )
 
-// open runs the callback that opens the link, after prev is closed, and then reads.
-func (l *link) open(prev *latch, name string, opening func(Connection)) {
-	if l.begin(prev, name, opening) {
+// open runs the callbacks that open the link, after prev is closed, and then reads.
+func (l *link) open(prev *latch, opening []callback) {
+	if l.begin(prev, opening) {
 		l.read()
 	}
 }
 
-// begin runs the opening callback, in which a link begins, and says whether reading has not passed on meanwhile. What
+// begin runs the opening callbacks, in which a link begins, and says whether reading has not passed on meanwhile. What
 // came in until then is not held against the peer.
-func (l *link) begin(prev *latch, name string, opening func(Connection)) (reads bool) {
+func (l *link) begin(prev *latch, opening []callback) (reads bool) {
 	var err error
 	returned := false
 	defer l.afterCallback(&returned, &err)
 	switch {
-	case (l.v1 != nil || l.session.requests.Load().wait()) && !prev.closed():
+	case (l.v1 != nil || l.session.requests.Load().any()) && !prev.closed():
 		l.passReadingOn()
-	case prev != nil || opening != nil:
+	case prev != nil || slices.ContainsFunc(opening, func(c callback) bool { return c.fn != nil }):
 		l.hub.watch.add(l)
 	}
 	prev.wait()
-	if opening != nil {
-		l.hub.contain(name, l.session.ID(), func() { opening(l.session) })
-	}
+	runAll(opening, l.session)
 	returned = true
 	if !l.in.exit() {
 		l.workOff(nil)
@@ -80,8 +79,8 @@ func (l *link) Overdue() {
 	}
 }
 
-// read reads until nothing more has come, the peer is gone or has to go, or a callback has lost it the reading. While it
-// waits for a message its stack must not need more than the 2 KiB that it starts with, so the way from here to the
+// read reads until nothing more has come, the peer is gone or has to go, or a callback has lost it the reading. While
+// it waits for a message its stack must not need more than the 2 KiB that it starts with, so the way from here to the
 // socket is flat.
 func (l *link) read() {
 	for {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -22,6 +23,12 @@ type refusal struct {
 	answer string // the body, but for the end of its line
 	limit  Limit  // that was reached, or ""
 	speaks bool   // the answer names the version that the server speaks
+	header http.Header
+
+	// In the place of what inBand says; code 0: that counts.
+	code   int
+	bye    control.Message
+	reason string
 
 	// Of the log; all empty where that knows already.
 	level        zapcore.Level
@@ -54,7 +61,11 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 	socket := wire.NewSocket(conn)
 	chosen := wire.Chosen{Protocol: control.Protocol, Header: w.Header()}
 	if _, err := socket.Accept(buffered.Reader, r, chosen, s.cfg.writeWait); err == nil {
-		socket.CloseAfter(wire.Join(s.cfg.bye(m, 0), wire.Close(code, f.answer)), time.Now().Add(closeGrace))
+		reason := f.answer
+		if f.code != 0 {
+			reason = f.reason
+		}
+		socket.CloseAfter(wire.Join(s.cfg.bye(m, 0), wire.Close(code, reason)), time.Now().Add(closeGrace))
 	}
 	return true
 }
@@ -63,6 +74,8 @@ func (s *server) refuseInBand(w http.ResponseWriter, r *http.Request, f *refusal
 // handshake, or nobody is there to read it.
 func (f *refusal) inBand() (code int, m control.Message) {
 	switch {
+	case f.code != 0:
+		code, m = f.code, f.bye
 	case f.limit == LimitHandshakeTime:
 		code, m = codeUnavailable, later(f.limit)
 	case f.limit != "":
@@ -94,13 +107,21 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 	if s.record(r, f) {
 		s.cfg.logs.wait(logHaste)
 	}
+	for name, values := range f.header {
+		w.Header()[name] = values
+	}
 	if f.limit != "" {
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	if f.speaks {
 		w.Header().Set("Sec-WebSocket-Version", "13") // RFC 6455, section 4.4
 	}
-	http.Error(w, f.answer, f.status)
+	if f.header.Get("Content-Type") == "" {
+		http.Error(w, f.answer, f.status)
+		return
+	}
+	w.WriteHeader(f.status) // of the application's type, byte for byte
+	_, _ = io.WriteString(w, f.answer)
 }
 
 // record tells the log, if its turn has come, and the collector. It says whether a line has been logged, by it or by
@@ -138,6 +159,9 @@ func refusePanic(name string) *refusal {
 
 // refuseConnect is for whom ConnectFunc does not let in. Why is not for the client to know.
 func refuseConnect(err error) *refusal {
+	if said := (*Refusal)(nil); errors.As(err, &said) && said != nil {
+		return refuseAs(said)
+	}
 	text := fmt.Sprintf("ConnectFunc: %.200s", err)
 	return &refusal{status: http.StatusUnauthorized, answer: "unauthorized",
 		level: zap.WarnLevel, kind: "ConnectFunc", detail: text, text: text}
@@ -192,25 +216,28 @@ func (s *server) refuseLimit(limit Limit) *refusal {
 }
 
 // checkWriter finds out whether the connection can be taken over from a ResponseWriter, as http.ResponseController does
-// it. It refuses a request whose middleware keeps it.
+// it. It refuses a request whose middleware keeps it. A Hijacker that wraps another ResponseWriter is looked behind,
+// since it passes the call on: gin's would panic where that can't be done.
 func checkWriter(w http.ResponseWriter) *refusal {
 	for {
-		switch t := w.(type) {
-		case http.Hijacker:
-			return nil
-		case interface{ Unwrap() http.ResponseWriter }:
-			inner := t.Unwrap()
-			if inner == nil {
-				return refuseWriter(w, "returns nil from its Unwrap method",
-					"it must return the ResponseWriter that it wraps")
-			}
+		wrapper, wraps := w.(interface{ Unwrap() http.ResponseWriter })
+		_, hijacks := w.(http.Hijacker)
+		var inner http.ResponseWriter
+		if wraps {
+			inner = wrapper.Unwrap()
+		}
+		switch {
+		case inner != nil:
 			w = inner
+		case hijacks:
+			return nil
+		case wraps:
+			return refuseWriter(w, "returns nil from its Unwrap method", "it must return the ResponseWriter that it wraps")
+		case fmt.Sprintf("%T", w) == "*http.timeoutWriter":
+			return refuseWriter(w, "has no Unwrap method", "serve WebSockets without http.TimeoutHandler")
 		default:
-			cure := "add `Unwrap() http.ResponseWriter`, or serve WebSockets without it"
-			if fmt.Sprintf("%T", w) == "*http.timeoutWriter" {
-				cure = "serve WebSockets without http.TimeoutHandler"
-			}
-			return refuseWriter(w, "has no Unwrap method", cure)
+			return refuseWriter(w, "has no Unwrap method",
+				"add `Unwrap() http.ResponseWriter`, or serve WebSockets without it")
 		}
 	}
 }

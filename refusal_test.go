@@ -151,6 +151,15 @@ type (
 
 func (empty) Unwrap() http.ResponseWriter { return nil }
 
+// A passer gives away the connection of what it wraps, as gin's ResponseWriter does, whether or not that has one.
+type passer struct{ http.ResponseWriter }
+
+func (p passer) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (p passer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return p.ResponseWriter.(http.Hijacker).Hijack()
+}
+
 // A middleware that keeps the connection is named, before the application is asked.
 func TestRefusal_Writer(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -162,6 +171,10 @@ func TestRefusal_Writer(t *testing.T) {
 				"or serve WebSockets without it"},
 		"no Unwrap behind others": {
 			func(w http.ResponseWriter) http.ResponseWriter { return wrapper{&wrapper{plain{w}}} },
+			"wspulse_test.plain has no Unwrap method" + kept + ": add `Unwrap() http.ResponseWriter`, " +
+				"or serve WebSockets without it"},
+		"no Unwrap behind what would give it away": {
+			func(w http.ResponseWriter) http.ResponseWriter { return passer{plain{w}} },
 			"wspulse_test.plain has no Unwrap method" + kept + ": add `Unwrap() http.ResponseWriter`, " +
 				"or serve WebSockets without it"},
 		"Unwrap of nothing": {func(w http.ResponseWriter) http.ResponseWriter { return wrapper{empty{w}} },

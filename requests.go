@@ -56,8 +56,21 @@ func (r *requests) remove(id string) chan<- Frame {
 	return reply
 }
 
-// wait says that there are some. r may be nil.
-func (r *requests) wait() bool {
+// forget takes out a request that is given up, and says whether it was there: its ID may be another one's by now.
+func (r *requests) forget(id string, reply <-chan Frame) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if waiting := r.waiting[id]; waiting == nil || waiting != reply {
+		return false
+	}
+	if delete(r.waiting, id); len(r.waiting) == 0 {
+		r.waiting = nil
+	}
+	return true
+}
+
+// any says that there are some. A nil table has none.
+func (r *requests) any() bool {
 	if r == nil {
 		return false
 	}
@@ -89,7 +102,7 @@ func (s *session) request(ctx context.Context, f Frame) (reply Frame, result str
 		return Frame{}, "unsent", fmt.Errorf("wspulse: a request with the ID %.40q is under way", f.ID)
 	}
 	if err := s.Send(f); err != nil {
-		r.remove(f.ID)
+		r.forget(f.ID, replied)
 		if errors.Is(err, ErrConnectionClosed) {
 			return Frame{}, "closed", err
 		}
@@ -104,7 +117,7 @@ func (s *session) request(ctx context.Context, f Frame) (reply Frame, result str
 	case <-s.done.C():
 		result, err = "closed", ErrConnectionClosed
 	}
-	if r.remove(f.ID) == nil { // the reply was there first
+	if !r.forget(f.ID, replied) { // the reply was there first
 		return s.take(<-replied)
 	}
 	return Frame{}, result, err

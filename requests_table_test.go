@@ -25,11 +25,11 @@ func TestRequests_IdleSessions(t *testing.T) {
 			t.Error("add")
 		}
 	}
-	if !s.requests.Load().wait() || s.requests.Load().remove("a") == nil || s.requests.Load().remove("a") != nil {
+	if !s.requests.Load().any() || s.requests.Load().remove("a") == nil || s.requests.Load().remove("a") != nil {
 		t.Error("remove")
 	}
 	s.requests.Load().remove("b")
-	if r := s.requests.Load(); r.wait() || r.waiting != nil {
+	if r := s.requests.Load(); r.any() || r.waiting != nil {
 		t.Errorf("%v", r.waiting)
 	}
 }
@@ -56,7 +56,7 @@ func TestRequests_ReplyRacesTheEnd(t *testing.T) {
 			_, err := s.Request(ctx, Frame{ID: "1", Event: "ask"})
 			replied <- err
 		}()
-		for !s.requests.Load().wait() {
+		for !s.requests.Load().any() {
 			runtime.Gosched()
 		}
 		if rand.IntN(2) == 0 {

@@ -3,6 +3,7 @@ package wspulse
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/wspulse/server/internal/attachment"
 	"github.com/wspulse/server/internal/control"
 	"github.com/wspulse/server/internal/wire"
 )
@@ -58,7 +60,8 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 	if l, f = s.upgrade(w, r, opens != nil); f != nil || l == nil {
 		return f
 	}
-	if f = s.register(r, registration{from.roomID, from.connectionID, held, l, arrival, opens}); f != nil {
+	g := registration{from.roomID, from.connectionID, held, l, arrival, opens, from.details}
+	if f = s.register(r, g); f != nil {
 		s.record(r, f)
 		l.socket.Abort()
 		l = nil
@@ -68,9 +71,9 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, arrival uint64) *
 
 var errHandshakeTime = errors.New("wspulse: the handshake took too long")
 
-// whyOver says why a request can become a session no more: its context is done, since its client has left, or since what
-// is in front of the server has given it up; or the client has left and net/http has not noticed, as it does not where
-// something came behind the request. It returns nil while nothing of that is known. socket is that of the request
+// whyOver says why a request can become a session no more: its context is done, since its client has left, or since
+// what is in front of the server has given it up; or the client has left and net/http has not noticed, as it does not
+// where something came behind the request. It returns nil while nothing of that is known. socket is that of the request
 // from when it has been taken over from net/http until it is answered, and nil before and after: once a client has its
 // answer it may say something and leave.
 func whyOver(r *http.Request, socket *wire.Socket) error {
@@ -87,7 +90,8 @@ func whyOver(r *http.Request, socket *wire.Socket) error {
 // request's first line or of a cookie, and would keep all of that for as long as the session lasts.
 type request struct {
 	roomID, connectionID string
-	key                  string // of WithConnectionLimit
+	key                  string   // of WithConnectionLimit
+	details              *Details // that ConnectFunc has attached; nil: none
 }
 
 // check refuses a request that cannot become a session, before the application is asked: a ticket that ConnectFunc
@@ -107,12 +111,17 @@ func (s *server) check(r *http.Request) *refusal {
 // identify asks the application who a request is from, and whether it may come in.
 func (s *server) identify(r *http.Request) (from request, f *refusal) {
 	var err error
-	connect := func() { from.roomID, from.connectionID, err = s.cfg.connect(r) }
+	asked, held := attachment.With[Details](r)
+	connect := func() { from.roomID, from.connectionID, err = s.cfg.connect(asked) }
 	if f = s.ask(r, "ConnectFunc", "", connect); f != nil {
 		return request{}, f
 	}
 	if err != nil {
 		return request{}, refuseConnect(err)
+	}
+	from.details = held.Details.copied()
+	if f = s.checkDetails(&from); f != nil {
+		return request{}, f
 	}
 	if s.cfg.checkOrigin != nil {
 		accepted, expected := false, "the function of WithCheckOrigin says so"
@@ -130,7 +139,30 @@ func (s *server) identify(r *http.Request) (from request, f *refusal) {
 			return request{}, f
 		}
 	}
-	return request{strings.Clone(from.roomID), strings.Clone(from.connectionID), strings.Clone(from.key)}, nil
+	from.roomID, from.connectionID = strings.Clone(from.roomID), strings.Clone(from.connectionID)
+	from.key = strings.Clone(from.key)
+	return from, nil
+}
+
+// checkDetails refuses a request for which ConnectFunc says what can't be.
+func (s *server) checkDetails(from *request) *refusal {
+	err := s.cfg.checkID("room", from.roomID)
+	if err == nil {
+		err = s.cfg.checkID("connectionID", from.connectionID)
+	}
+	if err != nil {
+		return refuseID(err)
+	}
+	if from.details == nil {
+		return nil
+	}
+	if err := from.details.check(s.cfg, from.roomID); err != nil {
+		return refuseDetails(err)
+	}
+	if at := from.details.Expires; !at.IsZero() && !time.Now().Round(0).Before(at.Round(0)) {
+		return refuseConnect(fmt.Errorf("Details.Expires %v has passed", at))
+	}
+	return nil
 }
 
 // ask runs a function of the application that looks at a request, and refuses the request when that panics, or when the

@@ -95,7 +95,12 @@ func (w *world) dial(options ...client.Option) *user {
 }
 
 func (w *world) tryDial(options ...client.Option) (*user, error) {
-	u := &user{t: w.t}
+	return w.tryDialAs(&user{}, options...)
+}
+
+// tryDialAs has u be what is dialed.
+func (w *world) tryDialAs(u *user, options ...client.Option) (*user, error) {
+	u.t = w.t
 	c, err := client.Dial(w.t.Context(), "ws://wstest/?id=alice", append([]client.Option{
 		client.WithJitter(0),
 		client.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {

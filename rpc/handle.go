@@ -19,8 +19,8 @@ import (
 //
 // The peer is told of an [*Error] as it is, wrapped or not, and of any other error that it is "internal". That goes to
 // [OnError]. A panic of fn, of Validate or of a method of In or Out goes on, to router.Recovery or to the server, after
-// the reply "internal". The server ends the connection for a panic, with 1011: a reply that has not been written by then
-// waits for a resume, as anything that is queued does.
+// the reply "internal". The server ends the connection for a panic, with 1011: a reply that has not been written by
+// then waits for a resume, as anything that is queued does.
 //
 // fn runs where the router does: on the goroutine of OnMessage, whose next message waits for it. It must not be nil.
 func Handle[In, Out any](fn func(ctx *router.Context, in In) (Out, error), options ...Option) router.HandlerFunc {
@@ -74,7 +74,7 @@ func validate[In any](in *In) error {
 
 // invalid tells the peer of an error of its own.
 func invalid(err error) error {
-	if known := (*Error)(nil); errors.As(err, &known) {
+	if known(err) != nil {
 		return err
 	}
 	return &Error{CodeInvalid, err.Error()}

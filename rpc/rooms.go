@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/wspulse/core/router"
 
@@ -17,9 +18,9 @@ type joiner interface {
 // Rooms lets peers join and leave rooms by themselves: it handles the requests "join" and "leave" with the payload
 // {"room": …}, which Client.Join and Client.Leave of package client make. The reply has no payload.
 //
-// allow says whether a peer may join a room: nil is yes. Of an error the peer is told "forbidden", or what it says where
-// it is an [*Error]; another one goes to [OnError]. allow runs before each join, on the goroutine of OnMessage, and must
-// not be nil: a peer that may join any room reads what is sent there. To leave needs no permission.
+// allow says whether a peer may join a room: nil is yes. Of an error the peer is told "forbidden", or what it says
+// where it is an [*Error]; another one goes to [OnError]. allow runs before each join, on the goroutine of OnMessage,
+// and must not be nil: a peer that may join any room reads what is sent there. To leave needs no permission.
 //
 // What Join or Leave of the connection refuse is "invalid", with their words; where the connection has no such methods,
 // the reply is "unsupported".
@@ -59,14 +60,14 @@ func (v room) do(ctx *router.Context, method func(c joiner, roomID string) error
 		return &Error{CodeUnsupported, "rooms can't be joined or left here"}
 	}
 	if err := method(c, v.Room); err != nil {
-		return invalid(err)
+		return &Error{CodeInvalid, strings.TrimPrefix(err.Error(), "wspulse: ")}
 	}
 	return nil
 }
 
 // forbidden is what the peer is told of an error of allow.
 func (c *config) forbidden(ctx *router.Context, err error) error {
-	if known := (*Error)(nil); errors.As(err, &known) {
+	if known(err) != nil {
 		return err
 	}
 	c.onError(ctx, err)

@@ -27,8 +27,8 @@ type Error struct {
 // Error returns the code and the text.
 func (e *Error) Error() string { return fmt.Sprintf("wspulse: rpc: %s: %s", e.Code, e.Message) }
 
-// Reply replies to the request f, which has come by c, with the JSON of v; nil stands for no payload. It does nothing for
-// a frame without an ID. Errors: that of wspulse.NewFrame, or of Send.
+// Reply replies to the request f, which has come by c, with the JSON of v; nil stands for no payload. It does nothing
+// for a frame without an ID. Errors: that of wspulse.NewFrame, or of Send.
 func Reply(c router.Connection, f wspulse.Frame, v any) error {
 	if f.ID == "" {
 		return nil
@@ -42,8 +42,8 @@ func Reply(c router.Connection, f wspulse.Frame, v any) error {
 	return c.Send(reply)
 }
 
-// Fail replies to the request f, which has come by c, that it has failed. It does nothing for a frame without an ID. The
-// error is that of Send.
+// Fail replies to the request f, which has come by c, that it has failed. It does nothing for a frame without an ID.
+// The error is that of Send.
 func Fail(c router.Connection, f wspulse.Frame, code, text string) error {
 	if f.ID == "" {
 		return nil
@@ -77,9 +77,9 @@ type config struct {
 	onError func(ctx *router.Context, err error)
 }
 
-// OnError sets what gets the errors that no peer is told of: those of handlers that are no [*Error], and those that have
-// kept a reply from being sent, such as wspulse.ErrSendBufferFull. It runs on the goroutine of the handler, after the
-// reply.
+// OnError sets what gets the errors that no peer is told of: those of handlers that are no [*Error], and those that
+// have kept a reply from being sent, such as wspulse.ErrSendBufferFull. It runs on the goroutine of the handler, after
+// the reply.
 //
 // Default none: they are found under [ErrorKey] only. Must not be nil.
 func OnError(fn func(ctx *router.Context, err error)) Option {
@@ -100,13 +100,19 @@ func newConfig(options []Option) *config {
 // fail replies with the failure that err is, and tells of it who ought to know.
 func (c *config) fail(ctx *router.Context, err error) {
 	ctx.Set(ErrorKey, err)
-	told := &Error{CodeInternal, ask.Internal}
-	known := errors.As(err, &told)
-	unsent := Fail(ctx.Connection, ctx.Frame, told.Code, told.Message)
-	switch {
-	case !known:
+	told := known(err)
+	if told == nil {
 		c.onError(ctx, err)
-	case unsent != nil:
+		told = &Error{CodeInternal, ask.Internal}
+	}
+	unsent := Fail(ctx.Connection, ctx.Frame, told.Code, told.Message)
+	if unsent != nil && known(err) != nil {
 		c.onError(ctx, unsent)
 	}
+}
+
+// known returns the Error that err is or wraps, or nil.
+func known(err error) (e *Error) {
+	errors.As(err, &e)
+	return e
 }

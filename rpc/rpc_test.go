@@ -294,7 +294,7 @@ func TestRooms(t *testing.T) {
 		{"leave", `{"room":"private"}`, "leave private", "1 ack "},
 		{"join", `{"room":"private"}`, "", `1 error {"code":"forbidden","message":"that room is not open to you"}`},
 		{"join", `{"room":"vip"}`, "", `1 error {"code":"payment","message":"tickets, please"}`},
-		{"join", `{"room":"full"}`, "join full", `1 error {"code":"invalid","message":"wspulse: too many rooms"}`},
+		{"join", `{"room":"full"}`, "join full", `1 error {"code":"invalid","message":"too many rooms"}`},
 		{"join", `{}`, "", `1 error {"code":"invalid","message":"room must not be empty"}`},
 		{"leave", ``, "", `1 error {"code":"invalid","message":"room must not be empty"}`},
 	} {

@@ -27,9 +27,9 @@ type Totals struct {
 	ReceivedBytes, BroadcastBytes, SentBytes int64
 }
 
-// A Recorder is a wspulse.MetricsCollector, a wspulse.LimitCollector and a wspulse.RequestCollector that counts. Its zero value is ready, and all
-// methods may be called from any goroutine. Embed it in a collector that does more. It keeps a Totals for every room
-// and connectionID that it has seen.
+// A Recorder is a wspulse.MetricsCollector, a wspulse.LimitCollector and a wspulse.RequestCollector that counts. Its
+// zero value is ready, and all methods may be called from any goroutine. Embed it in a collector that does more. It
+// keeps a Totals for every room and connectionID that it has seen.
 type Recorder struct {
 	wspulse.NoopCollector
 

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// What FuzzModel and FuzzLossless have in common: an input is some bytes that configure the server, and three for each
-// step.
+// What FuzzModel, FuzzLossless and FuzzRooms have in common: an input is some bytes that configure the server, and
+// three for each step.
 
 // play does the steps of an input, so many at the most. A step that is cut off is none.
 func play(steps []byte, most int, step func(do, a, b byte)) {

@@ -48,6 +48,8 @@ type Step struct {
 	Accepted *int     `json:"accepted"`
 	Bytes    int      `json:"bytes"`
 	To       string   `json:"to"`
+	Code     int      `json:"code"`   // 0: the method that takes none
+	Reason   string   `json:"reason"` // beside it
 	Events   []string `json:"events"`
 
 	Text string `json:"-"` // as it is in the file
@@ -66,6 +68,7 @@ type Act struct {
 
 	// Of dial.
 	As      string          `json:"as"`
+	User    string          `json:"user"`
 	Refuse  string          `json:"refuse"`
 	Status  int             `json:"status"`
 	Selects *string         `json:"selects"`

@@ -59,6 +59,17 @@ func (w *Window[T]) Waiting() (items, bytes int) {
 	return len(w.items) - w.numbered, w.waitingBytes
 }
 
+// Weight returns the bytes of all items, which it adds up.
+func (w *Window[T]) Weight() (bytes int) {
+	if w == nil {
+		return 0
+	}
+	for _, v := range w.items[w.head:] {
+		bytes += v.Len()
+	}
+	return bytes
+}
+
 // Replaying says that what is to be sent next has been sent before.
 func (w *Window[T]) Replaying() bool { return w != nil && w.cursor < w.numbered }
 
@@ -133,8 +144,8 @@ func (w *Window[T]) Acknowledge(n int) {
 	w.settle()
 }
 
-// Items returns how many of the oldest items stand for so many messages. It is not ok where there is no such number: the
-// messages are more than are numbered, or end inside a gap.
+// Items returns how many of the oldest items stand for so many messages. It is not ok where there is no such number:
+// the messages are more than are numbered, or end inside a gap.
 func (w *Window[T]) Items(messages uint64) (items int, ok bool) {
 	for left := messages; ; items++ {
 		if left == 0 || w == nil || w.head+items == w.numbered {

@@ -33,7 +33,8 @@ func (f *Refusal) Error() string {
 	return fmt.Sprintf("%s (it is %.20q): %s", f.Cause, f.Found, f.Cure)
 }
 
-// What helps. The directives are those of nginx; Upgrade and Connection go no further than to a proxy unless it is told.
+// What helps. The directives are those of nginx; Upgrade and Connection go no further than to a proxy unless it is
+// told.
 const (
 	useHTTP1 = "serve WebSockets over HTTP/1.1"
 	nginx    = "(nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; " +

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -41,7 +42,7 @@ type Process struct {
 	output strings.Builder
 }
 
-var address = regexp.MustCompile(`listening on ws://(\S+:\d+)/ws`)
+var address = regexp.MustCompile(`listening on ws://(\S+:\d+)/`)
 
 // Start starts the program. It is killed with the test, if it has not ended before.
 func Start(t *testing.T, args ...string) *Process {
@@ -115,10 +116,21 @@ func (p *Process) Await(texts ...string) {
 // Interrupt does what Ctrl-C does, and waits for the end.
 func (p *Process) Interrupt() {
 	p.t.Helper()
+	p.signal(os.Interrupt)
+}
+
+// Terminate does what a supervisor does, and waits for the end.
+func (p *Process) Terminate() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+}
+
+func (p *Process) signal(s os.Signal) {
+	p.t.Helper()
 	if runtime.GOOS == "windows" {
 		p.t.Skip("a process can't be interrupted there")
 	}
-	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+	if err := p.cmd.Process.Signal(s); err != nil {
 		p.t.Fatal(err)
 	}
 	if err := p.Wait(); err != nil {
