@@ -30,9 +30,9 @@ type Client interface {
 	// wrong with the frame, that it is no UTF-8, or by how much it is larger than the server takes.
 	Send(f Frame) error
 
-	// Request sends a frame as Send does, and waits for the server's reply: a frame with the same ID, and with the event
-	// "ack", or "error" and a payload of {"code","message"} (see WithReplyEvents). f.ID may be empty: an ID is made that no
-	// other request of this client has. The first frame that replies counts.
+	// Request sends a frame as Send does, and waits for the server's reply: a frame with the same ID, and with the
+	// event "ack", or "error" and a payload of {"code","message"} (see WithReplyEvents). f.ID may be empty: an ID is
+	// made that no other request of this client has. The first frame that replies counts.
 	//
 	// It waits until ctx ends, and may be called in a callback: replies are not behind the messages that wait for
 	// callbacks. A request outlives its connection as its session does. What is lost on the way without wspulse.v1, or
@@ -41,17 +41,22 @@ type Client interface {
 	// Errors: context.Cause(ctx); ErrConnectionClosed, the client has ended; a *ReplyError, beside which the frame is
 	// returned too; a *SessionLostError; one that says that a request with f.ID is under way; or Send's.
 	//
-	// From the first Request of a client on, the server's frames with these events and an ID are replies. OnMessage gets
-	// none of them any more; those that no request waits for are ignored.
+	// From the first Request of a client on, the server's frames with these events and an ID are replies. OnMessage
+	// gets none of them any more; those that no request waits for are ignored.
 	Request(ctx context.Context, f Frame) (Frame, error)
 
-	// Join asks the server to let the client join a room beside those that it is in, by a request "join" with the payload
-	// {"room": roomID}. The server answers it where its program does, with rpc.Rooms say. Rooms that were joined are left
-	// with a session that is lost: see WithOnSessionLost. Errors: Request's.
+	// Join asks the server to let the client join a room beside those that it is in, by a request "join" with the
+	// payload {"room": roomID}. The server answers it where its program does, with rpc.Rooms say. Rooms that were
+	// joined are left with a session that is lost: see WithOnSessionLost. Errors: Request's.
 	Join(ctx context.Context, roomID string) error
 
-	// Leave asks the server to let the client leave a room, by a request "leave". See Join.
+	// Leave asks the server to let the client leave a room, by a request "leave". See Join. When it returns nil,
+	// Presence knows nothing of the room any more.
 	Leave(ctx context.Context, roomID string) error
+
+	// Presence returns who is in a room, sorted by ID, as OnPresence was told last: nil where that is not known, or the
+	// members are only counted, or WithOnPresence is not set.
+	Presence(roomID string) []Member
 
 	// Pending returns how many frames Send has taken that the server's application has not processed yet, as far as is
 	// known. Without acknowledgements (WithoutProtocol, or a server that keeps no sessions) it is those that are not
@@ -87,6 +92,7 @@ type client struct {
 	closed chan struct{} // closed by run when there will be no more connections
 	done   chan struct{} // closed by the inbox after OnDisconnect
 	inbox  *inbox
+	rooms  rooms
 
 	// Owned by the goroutine that runs the client.
 	attempts int  // to come back, without a good session between them
@@ -313,6 +319,7 @@ func (c *client) end(err error) {
 	close(c.closed)
 	c.inbox.call("OnDisconnect", func() {
 		defer close(c.done)
+		c.rooms.forgetAll()
 		if c.cfg.onDisconnect != nil {
 			c.cfg.onDisconnect(c, err)
 		}

@@ -122,6 +122,7 @@ func (c *client) greet(ctx context.Context, t *transport) error {
 		c.mu.Lock()
 		c.ledger.takeBack()
 		c.mu.Unlock()
+		c.inbox.call("OnPresence", c.rooms.forgetAll) // it may be another session
 		c.attach(t, c.cfg.heartbeat)
 		return nil
 	}
@@ -195,6 +196,7 @@ func (c *client) tellLost(l *loss) {
 	c.cfg.logger.Warn("wspulse: client: session lost", zap.String("reason", l.reason),
 		zap.Int("unprocessed", len(l.unprocessed)))
 	c.inbox.call("OnSessionLost", func() {
+		c.rooms.forgetAll()
 		if c.cfg.onSessionLost == nil {
 			return
 		}

@@ -16,8 +16,9 @@
 //
 //	OnMessage, OnGap… → (OnTransportDrop → OnSessionLost? → OnTransportRestore → OnMessage, OnGap…)… → OnDisconnect
 //
-// OnDisconnect is the last, and runs exactly once. Done is closed after it. Close returns when the connection is
-// closed, which may be before callbacks that still wait have run; so it may be called in a callback.
+// OnPresence has its turn among OnMessage and OnGap. OnDisconnect is the last, and runs exactly once. Done is
+// closed after it. Close returns when the connection is closed, which may be before callbacks that still wait have run;
+// so it may be called in a callback.
 //
 // A callback may block, and call any method of the Client. A panic in it is logged, and the client goes on; the message
 // counts as processed. So does one whose goroutine a callback ends (runtime.Goexit).
@@ -31,4 +32,9 @@
 // sessions gets it there, or a callback that blocks for minutes.
 //
 // What Send has taken is kept until the server has acknowledged it, which says that its application is through with it.
+//
+// # Rooms
+//
+// Join and Leave ask the server for rooms, and Request for anything else. WithOnPresence tells who is in the rooms that
+// the client is in, and [Client].Presence knows it at any time. What a drop does to that is said there.
 package client

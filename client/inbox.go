@@ -46,15 +46,15 @@ func newInbox(logger *zap.Logger, eased func()) *inbox {
 	return b
 }
 
-// put queues a message behind the other events. It waits while there are too many. It says whether the inbox is full
-// now.
-func (b *inbox) put(size int, run func()) (full bool) {
+// put queues a message for a callback behind the other events. It waits while there are too many. It says whether the
+// inbox is full now.
+func (b *inbox) put(name string, size int, run func()) (full bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for !b.over && (b.messages >= mostMessages || b.bytes >= mostBytes) {
 		b.changed.Wait()
 	}
-	b.events = append(b.events, event{"OnMessage", run, true, size})
+	b.events = append(b.events, event{name, run, true, size})
 	b.messages++
 	b.bytes += size
 	b.full = b.full || b.messages >= fullMessages || b.bytes >= fullBytes

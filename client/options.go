@@ -46,6 +46,7 @@ type config struct {
 	onTransportDrop    func(Client, error)
 	onTransportRestore func(Client)
 	onSessionLost      func(Client, Lost)
+	onPresence         func(Client, Presence)
 	onDisconnect       func(Client, error)
 	handlers           map[string]func(Client, Frame) (any, error) // of requests, by event
 
@@ -101,12 +102,12 @@ func WithOnMessage(fn func(c Client, f Frame)) Option {
 }
 
 // WithRequestHandler sets what handles the server's requests of one event, in the place of OnMessage, and in order with
-// that. A request with an ID is replied to with the JSON of what fn returns. An error is the reply {"code","message"}: a
-// [*ReplyError] as it is, and any other as "internal", without its text, which is logged. So is a panic, which counts as
-// one of OnMessage otherwise. Where a request has no ID nobody waits for a reply, and none is sent.
+// that. A request with an ID is replied to with the JSON of what fn returns. An error is the reply {"code","message"}:
+// a [*ReplyError] as it is, and any other as "internal", without its text, which is logged. So is a panic, which counts
+// as one of OnMessage otherwise. Where a request has no ID nobody waits for a reply, and none is sent.
 //
-// Each event has one handler, that of the last option for it. Default none: requests are messages like others. event must
-// not be empty, nor fn nil.
+// Each event has one handler, that of the last option for it. Default none: requests are messages like others. event
+// must not be empty, nor fn nil.
 func WithRequestHandler(event string, fn func(c Client, f Frame) (any, error)) Option {
 	if event == "" || fn == nil {
 		panic("wspulse: client: WithRequestHandler: event must not be empty, nor fn nil")
@@ -181,8 +182,8 @@ func WithOnDisconnect(fn func(c Client, err error)) Option {
 
 // WithReconnect sets how often the client tries to come back after a drop, and how long it waits before each attempt: a
 // random time of up to base before the first, and of up to twice that with each that fails, but not more than limit.
-// The count begins anew after 5 s of a session. Where the server says when to come back, that counts; and where it finds
-// the client unauthorized, the first attempt after that comes at once, with what the functions return then.
+// The count begins anew after 5 s of a session. Where the server says when to come back, that counts; and where it
+// finds the client unauthorized, the first attempt after that comes at once, with what the functions return then.
 //
 // Default -1, which is without end, 500 ms and 30 s; 0 retries is not at all. base must be in (0, limit], limit at most
 // 1h.

@@ -55,8 +55,10 @@ func (c *client) receive(data []byte) {
 		fallthrough
 	case c.takeReply(f):
 		c.count(1, len(data), c.inbox.isFull())
+	case c.isPresence(f):
+		c.count(1, len(data), c.inbox.put("OnPresence", len(data), func() { c.tellPresence(f) }))
 	default:
-		c.count(1, len(data), c.inbox.put(len(data), func() { c.handle(f) }))
+		c.count(1, len(data), c.inbox.put("OnMessage", len(data), func() { c.handle(f) }))
 	}
 }
 

@@ -38,8 +38,8 @@ func (e *ReplyError) Error() string {
 type SessionLostError struct {
 	// Reason says why the session is gone, as Lost does.
 	Reason string
-	// Unprocessed says that the request is among Lost.Unprocessed. The server's application has not processed it then, as
-	// far as is known, and it may be made again; otherwise it was processed, and its reply is lost.
+	// Unprocessed says that the request is among Lost.Unprocessed. The server's application has not processed it then,
+	// as far as is known, and it may be made again; otherwise it was processed, and its reply is lost.
 	Unprocessed bool
 }
 
@@ -61,10 +61,14 @@ type answer struct {
 type waiter struct {
 	message *message
 	answer  chan answer // of capacity 1; never closed
+	then    func()      // runs when a reply has come that is no failure, also when that is not waited for any more; or nil
 }
 
 // Request implements Client.
-func (c *client) Request(ctx context.Context, f Frame) (Frame, error) {
+func (c *client) Request(ctx context.Context, f Frame) (Frame, error) { return c.request(ctx, f, nil) }
+
+// request is Request. then may be nil; see waiter.
+func (c *client) request(ctx context.Context, f Frame, then func()) (Frame, error) {
 	id := c.requestIDs.Next() // also where it is not used: from now on there may be replies
 	if f.ID == "" {
 		f.ID = id
@@ -76,7 +80,7 @@ func (c *client) Request(ctx context.Context, f Frame) (Frame, error) {
 	if err != nil {
 		return Frame{}, err
 	}
-	w := &waiter{&message{data}, make(chan answer, 1)}
+	w := &waiter{&message{data}, make(chan answer, 1), then}
 	t, err := c.queueRequest(f.ID, w)
 	if err != nil {
 		return Frame{}, err
@@ -90,10 +94,10 @@ func (c *client) Request(ctx context.Context, f Frame) (Frame, error) {
 	case <-c.closed:
 		err = ErrConnectionClosed
 	}
-	if c.removeRequest(f.ID) == nil { // the answer was there first
-		return c.take(<-w.answer)
+	if c.giveUp(f.ID, w) {
+		return Frame{}, err
 	}
-	return Frame{}, err
+	return c.take(<-w.answer)
 }
 
 // take says what an answer means.
@@ -133,12 +137,23 @@ func (c *client) removeRequest(id string) *waiter {
 	return w
 }
 
+// giveUp has a request wait no more; false: its answer was there first. One that does something then stays, for that.
+func (c *client) giveUp(id string, w *waiter) bool {
+	if w.then == nil {
+		return c.removeRequest(id) != nil
+	}
+	return len(w.answer) == 0
+}
+
 // takeReply gives a reply to the request that waits for it, and says whether f is one.
 func (c *client) takeReply(f Frame) bool {
 	if f.ID == "" || f.Event != c.cfg.replyEvent && f.Event != c.cfg.failureEvent || !c.requestIDs.Begun() {
 		return false
 	}
 	if w := c.removeRequest(f.ID); w != nil {
+		if w.then != nil && f.Event == c.cfg.replyEvent {
+			w.then()
+		}
 		w.answer <- answer{reply: f}
 	}
 	return true
@@ -176,8 +191,8 @@ func (c *client) handle(f Frame) {
 	}
 }
 
-// reply runs the handler of a request, and replies with what that returns. Where it panics, or ends its goroutine, it has
-// failed.
+// reply runs the handler of a request, and replies with what that returns. Where it panics, or ends its goroutine, it
+// has failed.
 func (c *client) reply(f Frame, handler func(Client, Frame) (any, error)) {
 	told := &ReplyError{ask.CodeInternal, ask.Internal}
 	returned := false
@@ -194,7 +209,9 @@ func (c *client) reply(f Frame, handler func(Client, Frame) (any, error)) {
 	}
 	returned = true
 	if err != nil {
-		if !errors.As(err, &told) {
+		if said := (*ReplyError)(nil); errors.As(err, &said) && said != nil {
+			told = said
+		} else {
 			c.cfg.logger.Warn("wspulse: client: request handler failed", zap.String("event", f.Event), zap.Error(err))
 		}
 		reply = ask.NewFailure(f.ID, c.cfg.failureEvent, told.Code, told.Message)
@@ -214,18 +231,22 @@ func (c *client) sendReply(reply Frame) {
 
 // Join implements Client.
 func (c *client) Join(ctx context.Context, roomID string) error {
-	return c.askForRoom(ctx, ask.Join, roomID)
+	return c.askForRoom(ctx, ask.Join, roomID, nil)
 }
 
 // Leave implements Client.
 func (c *client) Leave(ctx context.Context, roomID string) error {
-	return c.askForRoom(ctx, ask.Leave, roomID)
+	var then func()
+	if c.cfg.onPresence != nil {
+		then = func() { c.leaveRoom(roomID) }
+	}
+	return c.askForRoom(ctx, ask.Leave, roomID, then)
 }
 
-func (c *client) askForRoom(ctx context.Context, event, roomID string) error {
+func (c *client) askForRoom(ctx context.Context, event, roomID string, then func()) error {
 	f, err := ask.NewFrame(event, ask.Room{Room: roomID})
 	if err == nil {
-		_, err = c.Request(ctx, f)
+		_, err = c.request(ctx, f, then)
 	}
 	return err
 }

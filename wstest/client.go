@@ -12,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/ask"
 )
 
 // A Client is a peer of the server. The methods that wait or that fail the test belong to the test's own goroutine.
@@ -25,6 +26,10 @@ type Client struct {
 
 	t     testing.TB
 	codec wspulse.Codec
+
+	replyEvent, failureEvent string
+	requestIDs               *ask.IDs    // of the server
+	attendance               *attendance // nil without WithPresence
 
 	mu      sync.Mutex      // guards what follows
 	reading bool            // StartReading has been called
@@ -92,9 +97,11 @@ func (c *Client) read() {
 		close(c.done)
 		return
 	}
-	c.mu.Lock()
-	c.frames = append(c.frames, f)
-	c.mu.Unlock()
+	if !c.attendance.keeps(f) {
+		c.mu.Lock()
+		c.frames = append(c.frames, f)
+		c.mu.Unlock()
+	}
 	select {
 	case c.arrived <- struct{}{}:
 	default:
@@ -115,7 +122,7 @@ func (c *Client) Received() []wspulse.Frame {
 // ends.
 func (c *Client) Receive() wspulse.Frame {
 	c.t.Helper()
-	f, err := c.receive()
+	f, err := c.receive(anyFrame)
 	if err != nil {
 		c.t.Fatalf("wstest: client receives: %v", err)
 	}
@@ -127,7 +134,7 @@ func (c *Client) Expect(events ...string) {
 	c.t.Helper()
 	var got []string
 	for range events {
-		f, err := c.receive()
+		f, err := c.receive(anyFrame)
 		if err != nil {
 			c.t.Fatalf("wstest: client received %q, want %q: %v", got, events, err)
 		}
@@ -138,11 +145,15 @@ func (c *Client) Expect(events ...string) {
 	}
 }
 
-func (c *Client) receive() (wspulse.Frame, error) {
+// anyFrame is for receive.
+func anyFrame(wspulse.Frame) bool { return true }
+
+// receive returns the next frame that matches.
+func (c *Client) receive(matches func(wspulse.Frame) bool) (wspulse.Frame, error) {
 	deadline := time.Now().Add(patience)
 	for {
 		ended := c.ended() // looked at first: what was read before the end is there
-		if f, ok := c.pop(); ok {
+		if f, ok := c.pop(matches); ok {
 			return f, nil
 		}
 		if ended {
@@ -154,13 +165,19 @@ func (c *Client) receive() (wspulse.Frame, error) {
 	}
 }
 
-func (c *Client) pop() (f wspulse.Frame, ok bool) {
+func (c *Client) pop(matches func(wspulse.Frame) bool) (f wspulse.Frame, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.frames) == 0 {
+	i := slices.IndexFunc(c.frames, matches)
+	if i < 0 {
 		return f, false
 	}
-	f, c.frames = c.frames[0], c.frames[1:]
+	f = c.frames[i]
+	if i == 0 {
+		c.frames = c.frames[1:]
+	} else {
+		c.frames = slices.Delete(c.frames, i, i+1)
+	}
 	return f, true
 }
 

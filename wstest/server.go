@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/ask"
 )
 
 // A Server is an http.Server on a network in memory. Its methods may be called from any goroutine, except for Dial,
@@ -26,6 +27,8 @@ type Server struct {
 	http    *http.Server
 	served  chan struct{}  // closed when the http.Server has ended
 	conns   sync.WaitGroup // that net/http serves
+
+	requestIDs ask.IDs // of all clients
 
 	mu      sync.Mutex // guards clients
 	clients []*Client
@@ -103,6 +106,9 @@ type dialConfig struct {
 	up, down Faults
 	local    netip.AddrPort // the zero value stands for one of the listener's
 	idle     bool
+	presence bool
+
+	replyEvent, failureEvent string
 }
 
 // WithHeader sets headers of the upgrade request: cookies, Origin, Authorization.
@@ -160,7 +166,8 @@ func (s *Server) Dial(target string, options ...DialOption) *Client {
 // TryDial is Dial for upgrades that may be refused: it returns the server's answer, and an error when that is not 101.
 // The response is nil when there was none. Its body needs no closing, and ends after 1024 bytes.
 func (s *Server) TryDial(target string, options ...DialOption) (*Client, *http.Response, error) {
-	config := &dialConfig{codec: wspulse.JSONCodec, local: s.Listener.nextAddr()}
+	config := &dialConfig{codec: wspulse.JSONCodec, local: s.Listener.nextAddr(),
+		replyEvent: ask.Reply, failureEvent: ask.Failure}
 	config.HandshakeTimeout = patience
 	var conn *Conn
 	config.NetDialContext = func(ctx context.Context, _, _ string) (_ net.Conn, err error) {
@@ -177,7 +184,11 @@ func (s *Server) TryDial(target string, options ...DialOption) (*Client, *http.R
 		return nil, response, err
 	}
 	c := &Client{WebSocket: ws, Conn: conn, t: s.t, codec: config.codec,
+		replyEvent: config.replyEvent, failureEvent: config.failureEvent, requestIDs: &s.requestIDs,
 		arrived: make(chan struct{}, 1), done: make(chan struct{})}
+	if config.presence {
+		c.attendance = &attendance{client: c, rooms: make(map[string]*room)}
+	}
 	s.mu.Lock()
 	s.clients = append(s.clients, c)
 	s.mu.Unlock()
