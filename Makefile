@@ -1,6 +1,6 @@
 # Every target works from a fresh checkout with Go, make and a C compiler (for the race detector); `browser` needs Chromium.
 
-MODULES := $(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/*/go.mod)))))
+MODULES := $(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod)))))
 # What `test` and `cover` run. The browser test has a target of its own.
 TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
 # Beside the one that make runs on. All tests compile there.
@@ -26,7 +26,7 @@ each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && $(2))
 benchmark = @go build -C benchmarks -o $(CURDIR)/.bin/$(2) $(1) && .bin/$(2) -dir benchmarks
 
 .PHONY: help check format tidy vet lint test stress cover bench bench-peers bench-record soak soak-record
-.PHONY: fuzz browser vuln chat lossless
+.PHONY: fuzz browser proxies vuln chat lossless
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,8 +87,11 @@ fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inpu
 	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 	done || exit 1; done) || exit 1; done
 
-browser: ## two pages of the chat in headless Chromium; SCREENSHOTS=dir keeps the pictures
+browser: ## pages of the chat and of the poll in headless Chromium; SCREENSHOTS=dir keeps the pictures
 	cd examples/chat/browsertest && go test -count=1 -v ./...
+
+proxies: ## the configurations under docs/proxies, run by nginx, HAProxy and Caddy, which must be installed
+	go test -race -count=1 -v ./internal/proxytest -required
 
 chat: ## run the chat on http://127.0.0.1:8080; ARGS='-addr 127.0.0.1:0' for a free port
 	go run ./examples/chat $(ARGS)

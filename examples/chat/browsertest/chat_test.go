@@ -4,7 +4,7 @@ import "testing"
 
 // TestChat is a few stories in one browser, each with a chat and with people of its own.
 func TestChat(t *testing.T) {
-	program := buildChat(t)
+	program := build(t, "chat")
 	browser := startBrowser(t)
 	open := func(t *testing.T, who string, s *server) *page { return openPage(t, browser, who, s.url) }
 

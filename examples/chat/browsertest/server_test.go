@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// buildChat builds the chat, and returns the path of the program.
-func buildChat(t *testing.T) string {
+// build builds an example, and returns the path of the program.
+func build(t *testing.T, name string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "chat")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./examples/chat")
-	build.Dir = filepath.Join("..", "..", "..") // the module that the chat is in
+	path := filepath.Join(t.TempDir(), name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./examples/"+name)
+	build.Dir = filepath.Join("..", "..", "..") // the module that the examples are in
 	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building the chat: %v\n%s", err, output)
+		t.Fatalf("building the %s: %v\n%s", name, err, output)
 	}
 	return path
 }
 
-// A server is a chat that runs as a process of its own.
+// A server is an example that runs as a process of its own.
 type server struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -33,24 +33,24 @@ type server struct {
 	url string
 }
 
-// startServer starts a chat. It ends with the test.
-func startServer(t *testing.T, program, addr string) *server {
+// startServer starts a program that says first where it is. It ends with the test.
+func startServer(t *testing.T, program, addr string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, cmd: exec.Command(program, "-addr", addr)}
+	s := &server{t: t, cmd: exec.Command(program, append([]string{"-addr", addr}, args...)...)}
 	s.cmd.Stderr = &s.log
 	stdout, err := s.cmd.StdoutPipe()
 	if err == nil {
 		err = s.cmd.Start()
 	}
 	if err != nil {
-		t.Fatalf("starting the chat: %v", err)
+		t.Fatalf("starting %s: %v", program, err)
 	}
 	t.Cleanup(s.stop)
-	line, err := bufio.NewReader(stdout).ReadString('\n') // the chat writes no more than this
+	line, err := bufio.NewReader(stdout).ReadString('\n') // the program writes no more than this
 	s.url = regexp.MustCompile(`http://[\w.]+:\d+`).FindString(line)
 	if s.url == "" {
 		s.stop()
-		t.Fatalf("the chat did not say where it is: %q, %v\n%s", line, err, &s.log)
+		t.Fatalf("the program did not say where it is: %q, %v\n%s", line, err, &s.log)
 	}
 	return s
 }
@@ -63,13 +63,13 @@ func (s *server) stop() {
 		return
 	}
 	force := time.AfterFunc(10*time.Second, func() {
-		s.t.Error("the chat did not end by itself")
+		s.t.Error("the program did not end by itself")
 		_ = s.cmd.Process.Kill()
 	})
 	defer force.Stop()
 	_ = s.cmd.Process.Signal(os.Interrupt)
 	if err := s.cmd.Wait(); err != nil {
-		s.t.Errorf("the chat ended with %v\n%s", err, &s.log)
+		s.t.Errorf("the program ended with %v\n%s", err, &s.log)
 	}
 }
 
