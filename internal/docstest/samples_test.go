@@ -16,12 +16,14 @@ import (
 
 // imports are what samples that are no whole file may use without saying so.
 var imports = map[string]string{
-	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "json": "encoding/json", "log": "log",
-	"net": "net", "netip": "net/netip", "os": "os", "signal": "os/signal", "strings": "strings", "sync": "sync",
-	"testing": "testing", "time": "time",
+	"context": "context", "errors": "errors", "fmt": "fmt", "http": "net/http", "io": "io", "json": "encoding/json",
+	"log": "log", "net": "net", "netip": "net/netip", "os": "os", "rand": "crypto/rand", "signal": "os/signal",
+	"slices": "slices", "strings": "strings", "sync": "sync", "synctest": "testing/synctest", "testing": "testing",
+	"time": "time",
 
 	"client":    "github.com/wspulse/server/client",
 	"router":    "github.com/wspulse/core/router",
+	"rpc":       "github.com/wspulse/server/rpc",
 	"websocket": "github.com/gorilla/websocket",
 	"wspulse":   "github.com/wspulse/server",
 	"wstest":    "github.com/wspulse/server/wstest",
@@ -38,6 +40,9 @@ type sample struct {
 func TestSamples_Compile(t *testing.T) {
 	var all []sample
 	for _, page := range pages(t) {
+		if page.name == guide {
+			continue // whose samples are one program: see TestGuide_Runs
+		}
 		found := samples(page.name, page.text)
 		if page.name == "README.md" && len(found) == 0 {
 			t.Error("README.md has no Go in it")
