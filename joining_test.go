@@ -197,3 +197,31 @@ func TestBroadcastExcept(t *testing.T) {
 		carol.expect("4 5")
 	})
 }
+
+// A roomWatch does something when a room is made.
+type roomWatch struct {
+	wspulse.NoopCollector
+	created func()
+}
+
+func (w roomWatch) RoomCreated(string) { w.created() }
+
+// A session that is in its room is found by its ID from the first moment.
+func TestJoin_AllAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var w *world
+		w = newWorld(t, wspulse.WithMetrics(roomWatch{created: func() {
+			looked := make(chan struct{})
+			go func() {
+				defer close(looked)
+				for _, c := range w.server.GetConnections("r") {
+					if _, err := w.server.GetConnection(c.ID()); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+			<-looked
+		}}))
+		w.dial("r", "alice")
+	})
+}

@@ -142,11 +142,13 @@ func (h *hub) session(connectionID string) (s *session, stopping bool) {
 // insert puts a session into the maps: into its home, and into the rooms that its Details name.
 func (h *hub) insert(s *session, roomID string) {
 	h.callbacks.Add(1)
-	h.enter(&s.home, roomID)
+	r := h.roomFor(&s.home, roomID)
 	h.mu.Lock()
+	created := h.addMember(&s.home, r)
 	h.sessions[s.id] = s
 	h.addUser(s)
 	h.mu.Unlock()
+	h.entered(&s.home, r, created)
 	for _, id := range s.detail().Rooms {
 		_, _ = h.join(s, id) // there are not too many: see Details.check
 	}
@@ -158,47 +160,77 @@ func (h *hub) remove(s *session) {
 	h.mu.Lock()
 	delete(h.sessions, s.id)
 	h.removeUser(s)
+	for m := range s.memberships() {
+		h.removeMember(m)
+	}
 	h.mu.Unlock()
 	for m := range s.memberships() {
-		h.exit(m)
+		h.exited(m)
 	}
 }
 
 // enter makes a membership one of a room, which is made if need be.
 func (h *hub) enter(m *membership, roomID string) {
-	r := h.rooms[roomID]
-	created := r == nil
-	if created {
-		r = newRoom(h.cfg, roomID)
-	}
-	m.seen = r.backlog.next()
-	m.room.Store(r)
+	r := h.roomFor(m, roomID)
 	h.mu.Lock()
-	m.slot = int32(len(r.members)) //nolint:gosec // there is not memory for as many
-	r.members = append(r.members, m)
-	h.rooms[roomID] = r
+	created := h.addMember(m, r)
 	h.mu.Unlock()
-	if created {
-		h.cfg.metrics.RoomCreated(roomID)
-	}
-	h.roster.note(presenceNews{presenceJoin, m.session, roomID, h.suspended.Contains(m.session)})
+	h.entered(m, r, created)
 }
 
 // exit takes a membership out of its room, which is destroyed with the last. What waits in the room it has been handed.
 func (h *hub) exit(m *membership) {
-	r := m.room.Load()
-	h.roster.note(presenceNews{kind: presenceLeave, session: m.session, roomID: r.id})
 	h.mu.Lock()
+	h.removeMember(m)
+	h.mu.Unlock()
+	h.exited(m)
+}
+
+// roomFor returns the room that a membership is about to be one of, and which it knows from then on.
+func (h *hub) roomFor(m *membership, roomID string) *room {
+	r := h.rooms[roomID]
+	if r == nil {
+		r = newRoom(h.cfg, roomID)
+	}
+	m.seen = r.backlog.next()
+	m.room.Store(r)
+	return r
+}
+
+// addMember adds a membership to its room, and says whether that is new. h.mu is held.
+func (h *hub) addMember(m *membership, r *room) (created bool) {
+	created = len(r.members) == 0
+	m.slot = int32(len(r.members)) //nolint:gosec // there is not memory for as many
+	r.members = append(r.members, m)
+	h.rooms[r.id] = r
+	return created
+}
+
+// removeMember undoes addMember. h.mu is held.
+func (h *hub) removeMember(m *membership) {
+	r := m.room.Load()
 	last := len(r.members) - 1
 	r.members[m.slot] = r.members[last]
 	r.members[m.slot].slot = m.slot
 	r.members[last] = nil
-	r.members = r.members[:last]
-	if last == 0 {
+	if r.members = r.members[:last]; last == 0 {
 		delete(h.rooms, r.id)
 	}
-	h.mu.Unlock()
-	if r.unvisited = min(r.unvisited, last); last == 0 {
+}
+
+// entered tells of a membership that has been added.
+func (h *hub) entered(m *membership, r *room, created bool) {
+	if created {
+		h.cfg.metrics.RoomCreated(r.id)
+	}
+	h.roster.note(presenceNews{presenceJoin, m.session, r.id, h.suspended.Contains(m.session)})
+}
+
+// exited sees to the room of a membership that has been removed, and tells of it.
+func (h *hub) exited(m *membership) {
+	r := m.room.Load()
+	h.roster.note(presenceNews{kind: presenceLeave, session: m.session, roomID: r.id})
+	if r.unvisited = min(r.unvisited, len(r.members)); len(r.members) == 0 {
 		h.retire(r, r.backlog.next())
 		h.cfg.metrics.RoomDestroyed(r.id)
 	}
