@@ -67,10 +67,10 @@ func TestSlowClient(t *testing.T) {
 			t.Fatal("the slow client lives")
 		}
 	}
+	blocked := time.Since(time.Unix(0, slow.lastWrite.Load()))
 	for ; sent < healthy+2*buffer; <-tick.C { // where the machine was slow
 		broadcast()
 	}
-	blocked := time.Since(time.Unix(0, slow.lastWrite.Load()))
 	if !isNetTimeout(err) || blocked < writeWait-writeWait/16 || blocked > 2*writeWait {
 		t.Errorf("the slow client died of %v, %v after the last write; want a timeout after %v", err, blocked,
 			writeWait)
