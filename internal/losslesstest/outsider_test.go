@@ -144,7 +144,7 @@ func breakSoon(client net.Conn, server string) {
 	if err != nil {
 		return
 	}
-	up, down := wstest.Faults{ResetAfter: 1 + rand.Int64N(20_000)}, wstest.Faults{ResetAfter: 1 + rand.Int64N(20_000)}
+	up, down := wstest.Faults{ResetAfter: 1 + rand.Int64N(6000)}, wstest.Faults{ResetAfter: 1 + rand.Int64N(6000)}
 	conn := wstest.Wrap(tcp, up, down)
 	defer conn.Close()
 	if rand.IntN(4) == 0 { // the client notices, and comes back before the server does
