@@ -136,6 +136,11 @@ func newV1Model(cfg v1Config) *v1Model {
 		graves: make(map[string]*v1Grave), tokens: make(map[string][]int)}
 }
 
+// willPanic says that a message waits that makes OnMessage panic.
+func (s *v1Session) willPanic() bool {
+	return slices.ContainsFunc(s.calls, func(c v1Call) bool { return c.word == "panic" })
+}
+
 // keeps says whether there is anything to come back to.
 func (m *v1Model) keeps() bool { return m.cfg.window > 0 }
 

@@ -189,6 +189,9 @@ func (r *v1Trial) say(c *v1Client, word string, times int) {
 	} else if word == "echo" {
 		times = min(times, r.m.cfg.buffer)
 	}
+	if word == "quit" && c.link.session.willPanic() {
+		word = "note" // whether the panic or the end is known first is left to chance
+	}
 	r.speak(c, word, times)
 	if word == "block" {
 		r.settleLater()
