@@ -24,11 +24,11 @@ type outbox struct {
 	corked   bool               // who reads the link is its write pump: it writes when it has read all that has come
 	readOver bool               // the reading of link has ended
 	closed   bool               // the session has ended: nothing is taken in any more
+	detached bool               // there was a link, and there is none
 	told     int                // bytes as bound.total knows them
 	control  *queue[wire.Frame] // of pings and pongs, which may be lost; nil while there are none
 	link     *link              // that writes; nil while the session is suspended, and when it is over
-	remote   net.Addr           // of the latest link, or the one that is about to be attached
-	detached bool               // there was a link, and there is none
+	remote   net.Addr           // of the link that was, or is about to be attached, while there is none
 }
 
 type frameWindow = window.Window[*wire.Frame]
@@ -137,7 +137,7 @@ func (o *outbox) attach(l *link, hello *control.Welcome) (woken, before *link) {
 		o.window.TakeBack()
 	}
 	o.link, o.control, o.taken, o.flying = l, nil, 0, false
-	o.remote, o.detached = l.socket.RemoteAddr(), false
+	o.remote, o.detached = nil, false
 	o.pumping, o.corked, o.readOver = false, false, false
 	if o.ledger != nil || o.waiting() > 0 {
 		return o.wake(), before
@@ -282,6 +282,9 @@ func (o *outbox) queued() int {
 func (o *outbox) remoteAddr() net.Addr {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.link != nil {
+		return o.link.socket.RemoteAddr() // which most never ask for, and keep none
+	}
 	return o.remote
 }
 
@@ -320,10 +323,13 @@ func (o *outbox) weight() (bytes int) {
 
 // release takes its link from the outbox. That keeps what it has been sent: it may be about to say so.
 func (o *outbox) release() {
-	if v := o.ledger; v != nil && o.link != nil {
+	if o.link == nil {
+		return
+	}
+	if v := o.ledger; v != nil {
 		o.link.v1.sent, o.link.v1.begun = v.sent, v.begun
 	}
-	o.link = nil
+	o.remote, o.link = o.link.socket.RemoteAddr(), nil
 }
 
 // wake returns the link if its pump does not run and is to be started. A cork ends where the pump has to see the link
