@@ -38,6 +38,9 @@ func (h *hall) dial(query string, options ...client.Option) (c client.Client, he
 	options = append(options, client.WithOnMessage(func(_ client.Client, f client.Frame) { heard <- f.Event }),
 		client.WithOnDisconnect(func(_ client.Client, err error) { heard <- fmt.Sprint(err) }))
 	c, err = client.Dial(context.Background(), "ws"+strings.TrimPrefix(h.web.URL, "http")+query, options...)
+	for err == nil && h.Stats().Sessions == 0 { // a plain client is connected a moment before its session is there
+		time.Sleep(time.Millisecond)
+	}
 	return c, heard, err
 }
 

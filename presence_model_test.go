@@ -205,7 +205,7 @@ func TestPresence_Model(t *testing.T) {
 		"new":    {wspulse.WithRoomOnResume(wspulse.NewSession)},
 		"resume": {wspulse.WithRoomOnResume(wspulse.FollowRoom), wspulse.WithDuplicatePolicy(wspulse.Resume)},
 	} {
-		for range 30 {
+		for range 3 {
 			seed := rand.Uint64()
 			inBubble(t, func(t *testing.T) {
 				h := &hangout{

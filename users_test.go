@@ -396,30 +396,3 @@ func TestStats(t *testing.T) {
 		}
 	})
 }
-
-// A session expires while somebody waits to go on with it: that is a new session then.
-func TestExpires_WhileSomebodyWaits(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		release := make(chan struct{})
-		w := newWorld(t, wspulse.WithResumeWindow(time.Hour),
-			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release }))
-		alice, _, err := w.upgrade("?room=r&id=alice", nil, wstest.WithUpstream(wstest.Faults{}))
-		w.must(err)
-		synctest.Wait()
-		c := w.connection("r", "alice")
-		for range 200 { // more than may wait, so that it is not known whether she has left
-			alice.send("work")
-		}
-		again := w.dial("r", "alice") // and waits
-		w.expect("alice:connect")
-		c.SetExpires(time.Now())
-		synctest.Wait()
-		if now := w.connection("r", "alice"); now == nil || now == c {
-			t.Error("no new session")
-		}
-		w.send("alice", "hello")
-		again.expect("hello")
-		close(release)
-		w.expect("alice:connect alice:disconnect(error=wspulse: the session has expired)")
-	})
-}
