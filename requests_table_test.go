@@ -56,7 +56,7 @@ func TestRequests_ReplyRacesTheEnd(t *testing.T) {
 			_, err := s.Request(ctx, Frame{ID: "1", Event: "ask"})
 			replied <- err
 		}()
-		for !s.requests.Load().any() {
+		for !s.requests.Load().any() || s.outbox.queued() == 0 { // it may be refused until it is queued
 			runtime.Gosched()
 		}
 		if rand.IntN(2) == 0 {

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -212,6 +213,37 @@ func TestExpires_InTheMeantime(t *testing.T) {
 		if h := s.Hello(); h.Resumed || h.Reason != "expired" {
 			t.Errorf("%+v", h)
 		}
+	})
+}
+
+// A session expires while somebody waits to go on with it: that is a new session then.
+func TestExpires_WhileSomebodyWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		release := make(chan struct{})
+		w := newWorld(t, wspulse.WithResumeWindow(time.Hour), wspulse.WithMaxMessageSize(16<<10),
+			wspulse.WithOnMessage(func(wspulse.Connection, wspulse.Frame) { <-release }))
+		alice := w.dial("r", "alice")
+		c := w.connection("r", "alice")
+		go func() {
+			data := []byte(`{"event":"` + strings.Repeat("x", 15<<10) + `"}`)
+			for alice.WebSocket.WriteMessage(websocket.TextMessage, data) == nil {
+			}
+		}()
+		time.Sleep(time.Second) // so much waits that nobody reads any more, and it is not known whether she has left
+		again := w.dial("r", "alice")
+		synctest.Wait()
+		if w.expect("alice:connect"); w.connection("r", "alice") != c {
+			t.Fatal("nobody waits")
+		}
+		c.SetExpires(time.Now())
+		synctest.Wait()
+		if now := w.connection("r", "alice"); now == nil || now == c {
+			t.Error("no new session")
+		}
+		w.send("alice", "hello")
+		again.expect("hello")
+		close(release)
+		w.expect("alice:connect alice:disconnect(error=wspulse: the session has expired)")
 	})
 }
 
