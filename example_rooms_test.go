@@ -173,6 +173,19 @@ func ExampleServer_SendUser() {
 	// wspulse: connection not found
 }
 
+// All tabs of a user are closed, and show why.
+func ExampleServer_KickUserWith() {
+	h := open(fromQuery)
+	defer h.close()
+	_, tab, _ := h.dial("?room=a&id=tab&user=ada")
+	_, other, _ := h.dial("?room=b&id=other&user=ada")
+	fmt.Println(h.KickUserWith("ada", 4001, "be nice"))
+	fmt.Println(<-tab == <-other)
+	// Output:
+	// 2 <nil>
+	// true
+}
+
 // A page shows why it was sent away.
 func ExampleServer_KickWith() {
 	h := open(fromQuery)

@@ -65,6 +65,10 @@ type Server interface {
 	// KickUser is Kick for each session of a user, and returns how many it has ended.
 	KickUser(userID string) int
 
+	// KickUserWith is KickWith for each session of a user, and returns how many it has ended. None is no error. Errors:
+	// what is wrong with the code or the reason; nothing is done then.
+	KickUserWith(userID string, code int, reason string) (kicked int, err error)
+
 	// GetConnection returns a session, connected or suspended. Errors: ErrConnectionNotFound.
 	GetConnection(connectionID string) (Connection, error)
 
@@ -199,12 +203,22 @@ func (s *server) KickWith(connectionID string, code int, reason string) error {
 	return s.kick(connectionID, e)
 }
 
-func (s *server) KickUser(userID string) (kicked int) {
+func (s *server) KickUser(userID string) int { return s.kickUser(userID, endKicked) }
+
+func (s *server) KickUserWith(userID string, code int, reason string) (kicked int, err error) {
+	e, err := endKicked.with("KickUserWith", code, reason)
+	if err != nil {
+		return 0, err
+	}
+	return s.kickUser(userID, e), nil
+}
+
+func (s *server) kickUser(userID string, e *ending) (kicked int) {
 	sessions := s.hub.userSessions(userID)
 	s.hub.ask(func() {
 		for _, session := range sessions {
 			if !session.ended() {
-				s.hub.end(session, endKicked, nil)
+				s.hub.end(session, e, nil)
 				kicked++
 			}
 		}

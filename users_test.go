@@ -49,6 +49,19 @@ func TestUsers(t *testing.T) {
 		}
 		one.expectClose(1000, "kicked")
 		two.expectClose(1000, "kicked")
+		three, four := w.dial("r", "three&user=alice"), w.dial("s", "four&user=alice")
+		if n, err := w.server.KickUserWith("alice", 1001, "go"); n != 0 || err == nil ||
+			!strings.HasPrefix(err.Error(), "wspulse: KickUserWith: close code 1001 ") {
+			t.Error(n, err)
+		}
+		if n, err := w.server.KickUserWith("alice", 4001, "be nice"); n != 2 || err != nil {
+			t.Error(n, err)
+		}
+		three.expectClose(4001, "be nice")
+		four.expectClose(4001, "be nice")
+		if n, err := w.server.KickUserWith("alice", 4001, "be nice"); n != 0 || err != nil {
+			t.Error(n, err)
+		}
 		bob.expect("")
 		nobody.expect("")
 		if len(w.server.GetUser("alice"))+w.server.RoomSize("s") != 0 || w.server.RoomSize("r") != 2 {

@@ -120,8 +120,16 @@ func (r *roomsTrial) kick(id, user string, b byte) {
 	switch how := b % 4; {
 	case how == 0:
 		r.call(r.m.kick(id, byKick), func() string { return roomsVerdict(server.Kick(id)) }, "Kick %s", id)
+	case how == 1 && b&4 != 0:
+		r.call(r.m.kickUser(user, byCode(byKick, 4998, "out")), func() string {
+			n, err := server.KickUserWith(user, 4998, "out")
+			if err != nil {
+				return err.Error()
+			}
+			return fmt.Sprint(n)
+		}, "KickUserWith %q", user)
 	case how == 1:
-		r.call(r.m.kickUser(user), func() string { return fmt.Sprint(server.KickUser(user)) }, "KickUser %q", user)
+		r.call(r.m.kickUser(user, byKick), func() string { return fmt.Sprint(server.KickUser(user)) }, "KickUser %q", user)
 	case how == 2 && r.m.sessions[id] != nil:
 		r.call("bad", func() string { return roomsVerdict(server.KickWith(id, 5000, "")) }, "KickWith 5000 %s", id)
 	default:

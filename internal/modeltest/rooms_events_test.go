@@ -231,7 +231,7 @@ func (m *roomsModel) handle(s *roomsSession, said *roomsSaid) {
 	case "move":
 		result = m.leave(s, said.arg) + m.join(s, "den")
 	case "kick":
-		result = m.kickUser(said.arg)
+		result = m.kickUser(said.arg, byKick)
 	case "quit":
 		result = m.closeSession(s, byCode(byClose, 4000, "bye"))
 	case "expire":

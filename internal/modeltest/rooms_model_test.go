@@ -228,10 +228,10 @@ func (m *roomsModel) kick(id string, e *sessionEnding) string {
 	}
 }
 
-func (m *roomsModel) kickUser(user string) string {
+func (m *roomsModel) kickUser(user string, e *sessionEnding) string {
 	sessions := m.userSessions(user)
 	for _, s := range sessions {
-		m.end(s, byKick, "nil")
+		m.end(s, e, "nil")
 	}
 	return fmt.Sprint(len(sessions))
 }
