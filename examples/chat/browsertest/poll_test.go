@@ -9,28 +9,31 @@ import (
 const (
 	pollState = `document.getElementById("state").textContent`
 	pollHere  = `Array.from(document.querySelectorAll("li"), (item) => item.firstChild.textContent.trim())`
-	pollYes   = `document.querySelector("[data-choice=yes] b").textContent`
+	pollReply = `document.getElementById("reply").textContent`
+	pollYes   = `document.querySelector("#yes b").textContent`
 )
 
-// TestPoll is a vote with a tab too many, and a kick whose reason the page shows, also when it comes back.
+// TestPoll is a vote with a tab too many, a refusal and a kick whose reasons the page shows, and an end after which what
+// was voted is there again.
 func TestPoll(t *testing.T) {
-	s := startServer(t, build(t, "poll"), "127.0.0.1:0", "-key", "sesame", "-votes", filepath.Join(t.TempDir(), "votes"))
+	program, votes := build(t, "poll"), filepath.Join(t.TempDir(), "votes.json")
+	s := startServer(t, program, "127.0.0.1:0", "-key", "sesame", "-votes", votes)
 	browser := startBrowser(t)
 	enter := func(name, key string) *page {
 		p := openPage(t, browser, name, s.url+"/lunch")
-		p.wait(pollState, "log in first")
-		p.eval(`document.querySelector("[name=name]").value = "` + name + `"`)
-		p.eval(`document.querySelector("[name=key]").value = "` + key + `"`)
+		p.wait(pollState, "say who you are")
+		p.eval(`document.getElementById("name").value = "` + name + `"`)
+		p.eval(`document.getElementById("key").value = "` + key + `"`)
 		p.eval(`document.querySelector("form").requestSubmit()`)
 		p.wait(pollState, "connected")
 		return p
 	}
-	ann, bob := enter("ann", "sesame"), enter("bob", "")
+	ann, bob := enter("ann", "sesame"), enter("Bób & co", "")
 	second := bob.duplicate()
-	ann.wait(pollHere, []string{"ann, admin", "bob, 2 tabs"})
+	ann.wait(pollHere, []string{"ann, admin", "Bób & co, 2 tabs"})
 
-	bob.eval(`document.querySelector("[data-choice=yes]").click()`)
-	bob.wait(`document.getElementById("mine").textContent`, "You have chosen yes.")
+	bob.eval(`document.getElementById("yes").click()`)
+	bob.wait(pollReply, "You have chosen yes. Votes so far: 1.")
 	for _, p := range []*page{ann, second} {
 		p.wait(pollYes, "1")
 	}
@@ -42,8 +45,15 @@ func TestPoll(t *testing.T) {
 	for _, p := range []*page{bob, second} {
 		p.wait(pollState, "You were kicked out: no shouting")
 	}
+	ann.wait(pollReply, "Bób & co is out. Tabs closed: 2.")
 	ann.wait(pollHere, []string{"ann, admin"})
-	bob.do("reload", reload)
-	bob.wait(pollState, "You were kicked out: no shouting")
 	bob.shoot("poll-kicked.png")
+
+	addr := s.addr()
+	s.stop()
+	ann.wait(pollState, "server shutting down; trying again…")
+	startServer(t, program, addr, "-key", "sesame", "-votes", votes)
+	ann.wait(pollState, "connected")
+	ann.wait(pollHere, []string{"ann, admin"})
+	ann.wait(pollYes, "1")
 }
