@@ -23,10 +23,10 @@ type Session struct {
 	target  string
 	options []DialOption
 	codec   wspulse.Codec
-	client  *Client       // of the last Connect
-	done    chan struct{} // closed when the reading of client has ended
 
-	mu           sync.Mutex // guards what follows, and the writes
+	mu           sync.Mutex    // guards what follows, and the writes
+	client       *Client       // of the last Connect; what another one reads does not count
+	done         chan struct{} // closed when the reading of client has ended
 	claim        Claim
 	sent         uint64
 	loseHello    bool
@@ -102,17 +102,25 @@ func (v *Session) offer(protocols []string) (*http.Response, error) {
 	if err != nil {
 		return response, err
 	}
-	v.client, v.done = client, make(chan struct{})
 	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.client, v.done = client, make(chan struct{})
 	v.greeted = false
-	lost := v.loseHello
-	v.mu.Unlock()
-	go v.read(client, v.done, lost)
+	go v.read(client, v.done, v.loseHello)
 	return response, nil
 }
 
 // Client returns the connection of the last Connect, to break it.
-func (v *Session) Client() *Client { return v.client }
+func (v *Session) Client() *Client {
+	client, _ := v.connection()
+	return client
+}
+
+func (v *Session) connection() (*Client, chan struct{}) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.client, v.done
+}
 
 // Claim returns what the next Connect claims. A hello that is taken sets it, and messages and gaps count on.
 func (v *Session) Claim() Claim {
@@ -172,12 +180,16 @@ func (v *Session) Bade() Bye {
 
 // Drop cuts the connection without a close frame, and waits until nothing more is read from it.
 func (v *Session) Drop() {
-	v.client.Drop()
-	<-v.done
+	client, done := v.connection()
+	client.Drop()
+	<-done
 }
 
 // Done is closed when the connection has ended.
-func (v *Session) Done() <-chan struct{} { return v.done }
+func (v *Session) Done() <-chan struct{} {
+	_, done := v.connection()
+	return done
+}
 
 // Send sends messages that have an event only.
 func (v *Session) Send(events ...string) {
@@ -253,9 +265,9 @@ func (v *Session) read(client *Client, done chan struct{}, loseHello bool) {
 		case err != nil:
 			return
 		case kind == v.codec.FrameType():
-			v.message(data, loseHello)
+			v.message(client, data, loseHello)
 		default:
-			v.hear(data, loseHello)
+			v.hear(client, data, loseHello)
 		}
 	}
 }
@@ -266,7 +278,7 @@ func (v *Session) note(format string, args ...any) {
 	v.words = append(v.words, fmt.Sprintf(format, args...))
 }
 
-func (v *Session) message(data []byte, lost bool) {
+func (v *Session) message(client *Client, data []byte, lost bool) {
 	if lost {
 		return
 	}
@@ -275,13 +287,16 @@ func (v *Session) message(data []byte, lost bool) {
 		v.server.t.Errorf("wstest: %v", err)
 	}
 	v.note("%s", f.Event)
-	v.count(1)
+	v.count(client, 1)
 }
 
 // count counts messages that have come, and acknowledges them.
-func (v *Session) count(n uint64) {
+func (v *Session) count(client *Client, n uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if client != v.client {
+		return
+	}
 	v.claim.Received += n
 	if !v.withholdAcks {
 		v.write(control.Message{Type: control.Ack, N: v.claim.Received})
@@ -289,7 +304,7 @@ func (v *Session) count(n uint64) {
 }
 
 // hear takes a control message, and checks what it says of the count.
-func (v *Session) hear(data []byte, lost bool) {
+func (v *Session) hear(client *Client, data []byte, lost bool) {
 	m, err := control.Parse(data, control.Hello, control.Ack, control.Gap, control.Ping, control.Pong, control.Bye)
 	if err != nil {
 		v.server.t.Errorf("wstest: %v in %q", err, data)
@@ -303,14 +318,14 @@ func (v *Session) hear(data []byte, lost bool) {
 		return
 	}
 	v.mu.Lock()
-	if v.greeted && m.At != v.claim.Received {
+	if v.client == client && v.greeted && m.At != v.claim.Received {
 		v.server.t.Errorf("wstest: %s: %d messages have come", data, v.claim.Received)
 	}
 	v.mu.Unlock()
 	switch m.Type {
 	case control.Gap:
 		v.note("gap:%d", m.N)
-		v.count(m.N)
+		v.count(client, m.N)
 	case control.Ack:
 		v.note("ack:%d", m.N)
 	case control.Bye:

@@ -132,3 +132,29 @@ func miscount(w http.ResponseWriter, r *http.Request) {
 		_ = ws.WriteMessage(websocket.BinaryMessage, []byte(text))
 	}
 }
+
+// A client that comes back without having noticed that its connection is lost says nothing more by that.
+func TestSession_TakesOver(t *testing.T) {
+	inLobby(t, func(t *testing.T, sessions wspulse.Server, alice *wstest.Session) {
+		alice.Connect()
+		synctest.Wait()
+		old := alice.Client()
+		go func() {
+			for range 100 {
+				if err := sessions.Send("alice", wspulse.Frame{Event: "a"}); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}()
+		for range 2 { // a third within 10 s would be a war
+			time.Sleep(30 * time.Millisecond)
+			synctest.Wait()
+			alice.Connect()
+		}
+		time.Sleep(time.Second)
+		if n := alice.Claim().Received; n != 100 || alice.Client() == old {
+			t.Errorf("%d messages have come", n)
+		}
+	})
+}
