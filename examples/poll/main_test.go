@@ -183,6 +183,7 @@ func TestPoll_PageReadsWhy(t *testing.T) {
 
 		admin := h.enter("lunch", "ann", "sesame")
 		page = h.NewSession("/ws/lunch?name=bob").Connect()
+		synctest.Wait() // until it is in
 		reply(t, admin, admin.Request("kick", map[string]string{"name": "bob", "reason": "no shouting"}))
 		<-page.Done()
 		if page.Bade().Reconnect || !strings.HasSuffix(page.Heard(), "close:4003") {
