@@ -1,0 +1,25 @@
+import type { Frame } from './frame.js';
+/** What the server has sent, or how many messages it has dropped. */
+export type Raw = string | ArrayBuffer | number;
+/**
+ * Runs callbacks one after the other, and has frames wait for a loop over them. It outlives the transports. eased is
+ * called when it is not full any more.
+ */
+export declare function newInbox(eased: () => void): {
+    start: () => void;
+    /** Whether nothing is to be acknowledged. */
+    isFull: () => boolean;
+    /**
+     * Has a callback wait. A promise that it returns is waited for. Where it is for a message, that has a size; raw is
+     * what somebody would need who went on with the session elsewhere.
+     */
+    add(run: () => unknown, raw?: Raw, size?: number): void;
+    /** Has a frame wait for a loop. Where nobody has ever looped, only so many do. */
+    hold(frame: Frame, raw: Raw, size: number): void;
+    /** Takes the next frame; undefined: there will be no more. */
+    pull(): Promise<Frame | undefined>;
+    /** There will be no more frames. */
+    end(): void;
+    /** Takes everything out, and returns what the server has sent. */
+    unload: () => Raw[];
+};

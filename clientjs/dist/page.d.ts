@@ -1,0 +1,19 @@
+/** Whether nobody can see the page. It is asked when it matters, and never kept. */
+export declare const isHidden: () => boolean;
+/**
+ * Calls wake when the network or somebody's attention may be back, and hide when the page goes away for good. It returns
+ * a function that ends that.
+ */
+export declare function watchPage(wake: () => void, hide: () => void): () => void;
+/** Something that is to happen later. It can be put off and called off. */
+export declare function newTimer(): {
+    stop: () => void;
+    runs: () => boolean;
+    /** Calls fn after so many ms; late says that the page, or the machine, has slept meanwhile. */
+    set(ms: number, fn: (late: boolean) => void): void;
+};
+/**
+ * Waits until nobody else has the lock of that name, for a moment, and holds it until done settles. Where there are no
+ * locks it has it.
+ */
+export declare const hold: (name: string, done: Promise<unknown>) => Promise<boolean>;
