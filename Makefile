@@ -34,7 +34,7 @@ help: ## list the targets
 check: format tidy vet lint test ## format, tidy, vet, lint, test
 
 format: ## fail on files that gofmt would change
-	@unformatted=$$(gofmt -l .); \
+	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 
 tidy: ## fail on modules that go mod tidy would change

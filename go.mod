@@ -2,6 +2,8 @@ module github.com/wspulse/server
 
 go 1.26.0
 
+ignore node_modules
+
 require (
 	github.com/google/uuid v1.6.0
 	github.com/gorilla/websocket v1.5.3

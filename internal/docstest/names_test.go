@@ -93,7 +93,7 @@ func newIndex(t *testing.T) *index {
 		}
 		name := entry.Name()
 		if entry.IsDir() {
-			if strings.HasPrefix(name, ".") && name != ".." {
+			if strings.HasPrefix(name, ".") && name != ".." || name == "node_modules" {
 				return filepath.SkipDir
 			}
 			return nil
