@@ -25,6 +25,7 @@ import (
 
 	"github.com/wspulse/core/router"
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/clientjs"
 	"github.com/wspulse/server/rpc"
 )
 
@@ -104,6 +105,7 @@ func main() {
 	}
 	server := newServer(*key, votes)
 	http.Handle("GET /ws/{room}", server)
+	http.Handle("GET /wspulse.js", clientjs.Handler())
 	http.HandleFunc("GET /{room}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page) })
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second}
 	stop, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -40,7 +40,7 @@ func TestPoll(t *testing.T) {
 	ann.shoot("poll.png")
 
 	bob.eval(`(window.prompt = () => "ha", document.querySelector("li button").click())`)
-	bob.wait(pollState, "only an admin kicks")
+	bob.wait(pollReply, "only an admin kicks")
 	ann.eval(`(window.prompt = () => "no shouting", document.querySelectorAll("li button")[1].click())`)
 	for _, p := range []*page{bob, second} {
 		p.wait(pollState, "You were kicked out: no shouting")
@@ -51,7 +51,7 @@ func TestPoll(t *testing.T) {
 
 	addr := s.addr()
 	s.stop()
-	ann.wait(pollState, "server shutting down; trying again…")
+	ann.wait(pollState, "no connection; trying again…")
 	startServer(t, program, addr, "-key", "sesame", "-votes", votes)
 	ann.wait(pollState, "connected")
 	ann.wait(pollHere, []string{"ann, admin"})
