@@ -1,21 +1,24 @@
-// Builds dist: one file for each entry, minified, with a source map; and the types. It prints the sizes.
+// Builds dist: one file for each entry, minified, with a source map; and the types. It prints the sizes. Another folder
+// may be named in its place, and is not emptied: node build.mjs FOLDER.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { minify } from 'terser'
 
+const out = process.argv[2] ? resolve(process.argv[2]) : 'dist'
 process.chdir(dirname(fileURLToPath(import.meta.url)))
-mkdirSync('dist', { recursive: true })
-for (const old of readdirSync('dist')) rmSync(`dist/${old}`, { recursive: true })
+mkdirSync(out, { recursive: true })
+if (out === 'dist') for (const old of readdirSync(out)) rmSync(`${out}/${old}`, { recursive: true })
 
 for (const [entry, name] of [
   ['src/index.ts', 'wspulse'],
   ['src/react.ts', 'react'],
 ]) {
   const bundle = await build({
+    absWorkingDir: process.cwd(),
     entryPoints: [entry],
     bundle: true,
     minify: true,
@@ -23,7 +26,7 @@ for (const [entry, name] of [
     target: 'es2022',
     external: ['react', '@wspulse/client'],
     sourcemap: 'external',
-    outfile: `dist/${name}.js`,
+    outfile: `dist/${name}.js`, // for the paths in the map
     tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
     write: false,
     legalComments: 'none',
@@ -35,8 +38,8 @@ for (const [entry, name] of [
     compress: { passes: 3, unsafe_arrows: true, keep_fargs: false, pure_getters: true },
     sourceMap: { content: map.text, url: `${name}.js.map`, includeSources: true },
   })
-  writeFileSync(`dist/${name}.js`, `${small}\n`)
-  writeFileSync(`dist/${name}.js.map`, `${smallMap}\n`)
+  writeFileSync(`${out}/${name}.js`, `${small}\n`)
+  writeFileSync(`${out}/${name}.js.map`, `${smallMap}\n`)
   const size = gzipSync(small, { level: 9 }).length
   console.log(`dist/${name}.js: ${small.length} bytes, ${size} gzipped (${(size / 1024).toFixed(2)} KiB)`)
 }
@@ -49,7 +52,7 @@ execFileSync(
     '--declaration',
     '--emitDeclarationOnly',
     '--outDir',
-    'dist',
+    out,
     '--rootDir',
     'src',
     '-p',
