@@ -1,6 +1,8 @@
-# Every target works from a fresh checkout with Go, make and a C compiler (for the race detector); `browser` needs Chromium.
+# Every target works from a fresh checkout with Go, make and a C compiler (for the race detector); `js`, and so `check`,
+# needs Node and npm, and `browser` Chromium.
 
-MODULES := $(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir $(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod)))))
+MODULES := $(filter-out clientjs/node_modules/%,$(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir \
+	$(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod))))))
 # What `test` and `cover` run. The browser test has a target of its own.
 TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
 # Beside the one that make runs on. All tests compile there.
@@ -11,6 +13,9 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # The tests over real sockets: they hold with the poller of Linux and without.
 OVER_SOCKETS := . ./internal/wire ./internal/conformance ./internal/stresstest ./internal/losslesstest
+
+# What the client for pages is built and tested with, where there is npm: some tests in Go run it.
+PACKAGES := $(if $(shell command -v npm),clientjs/node_modules)
 
 COUNT ?= 1
 STRESS ?= 1m
@@ -25,13 +30,13 @@ each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && $(2))
 # $(call benchmark,PACKAGE,NAME): that program of the benchmarks, run here, so that the paths in ARGS are from here.
 benchmark = @go build -C benchmarks -o $(CURDIR)/.bin/$(2) $(1) && .bin/$(2) -dir benchmarks
 
-.PHONY: help check format tidy vet lint test stress cover bench bench-peers bench-record soak soak-record
+.PHONY: help check format tidy vet lint test js stress cover bench bench-peers bench-record soak soak-record
 .PHONY: fuzz browser proxies vuln chat lossless
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-check: format tidy vet lint test ## format, tidy, vet, lint, test
+check: format tidy vet lint js test ## format, tidy, vet, lint, js, test
 
 format: ## fail on files that gofmt would change
 	@unformatted=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +); \
@@ -49,10 +54,19 @@ vet: ## go vet, and of the root module for the other systems that it is for
 lint: ## golangci-lint, at a pinned version
 	$(call each,$(MODULES),go run $(GOLANGCI) run ./...)
 
-test: ## all tests, with the race detector and in random order; COUNT=20 repeats them
+test: $(PACKAGES) ## all tests in Go, with the race detector and in random order; COUNT=20 repeats them
 	$(call each,$(TESTED),go test -race -shuffle=on -count=$(COUNT) ./...)
 	@echo "== without the poller"
 	@go test -tags nopoll -race -shuffle=on -count=$(COUNT) $(OVER_SOCKETS)
+
+# The package is an ES module alone: what CommonJS and TypeScript's node10 would find does not matter (esm-only).
+js: clientjs/node_modules ## the client for pages: format, lint, types, tests, the package, a rebuild of dist
+	cd clientjs && npm run -s check && npm run -s test && npm run -s verify && npm run -s package && npm run -s types
+
+# Made anew when the lock file has changed.
+clientjs/node_modules: clientjs/package-lock.json
+	cd clientjs && npm ci
+	@touch $@
 
 stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
 	go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)
@@ -69,7 +83,7 @@ bench-peers: ## wspulse beside its peers, about an hour; ARGS='-scenario fanout 
 bench-record: ## the same, merged into benchmarks/results.json, RESULTS.md and plots
 	$(call benchmark,.,bench) -record $(ARGS)
 
-lossless: ## two minutes and 1,000 faults: clients of wspulse.v1 lose nothing; draws docs/lossless.svg
+lossless: $(PACKAGES) ## two minutes and 1,000 faults: clients of wspulse.v1 lose nothing; draws docs/lossless.svg
 	go test -count=1 -timeout 15m -run '^TestLossless$$' -v ./internal/losslesstest \
 	-messages 200000 -faults 1000 -length 2m -picture $(CURDIR)/docs/lossless.svg
 
