@@ -3,8 +3,8 @@
 
 MODULES := $(filter-out clientjs/node_modules/%,$(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir \
 	$(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod))))))
-# What `test` and `cover` run. The browser test has a target of its own.
-TESTED := $(filter-out examples/chat/browsertest,$(MODULES))
+# What `test` and `cover` run. The browser tests have a target of their own.
+TESTED := $(filter-out %/browsertest,$(MODULES))
 # Beside the one that make runs on. All tests compile there.
 SYSTEMS := windows darwin freebsd
 
