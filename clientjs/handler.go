@@ -25,6 +25,7 @@ var sourceMap []byte
 // The answer says no-cache: a browser keeps the file, but asks each time whether it is still the same, by a strong ETag
 // of the content, and is told 304. So a new binary is a new client at the next load of the page. It is compressed, once
 // for the process, for whoever prefers gzip by Accept-Encoding. Ranges are served. Methods but GET and HEAD get 405.
+// Pages of any origin may import it: there is nothing secret in it.
 //
 // All handlers that it returns are the same. They can be called from any goroutine.
 func Handler() http.Handler { return http.HandlerFunc(serve) }
@@ -86,6 +87,7 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	header.Add("Vary", "Accept-Encoding")
+	header.Set("Access-Control-Allow-Origin", "*") // else it is no module for pages of other origins
 	header.Set("Cache-Control", "no-cache")
 	header.Set("ETag", chosen.etag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(chosen.content))

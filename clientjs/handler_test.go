@@ -57,6 +57,7 @@ func TestHandler_Script(t *testing.T) {
 	expect(t, "type", w.Header().Get("Content-Type"), "text/javascript; charset=utf-8")
 	expect(t, "cache", w.Header().Get("Cache-Control"), "no-cache")
 	expect(t, "vary", w.Header().Get("Vary"), "Accept-Encoding")
+	expect(t, "other origins", w.Header().Get("Access-Control-Allow-Origin"), "*")
 	expect(t, "encoding", w.Header().Get("Content-Encoding"), "")
 	expect(t, "length", w.Header().Get("Content-Length"), strconv.Itoa(w.Body.Len()))
 	if tag := w.Header().Get("ETag"); !regexp.MustCompile(`^"[0-9a-f]{24}"$`).MatchString(tag) {

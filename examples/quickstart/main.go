@@ -1,11 +1,7 @@
-// Quickstart relays what a member of a room says to the whole room. Run it, and talk to it from the consoles of two
+// Quickstart relays what a member of a room says to the whole room. Run it, and open the page of the README in two
 // browser windows:
 //
 //	go run ./examples/quickstart
-//
-//	ws = new WebSocket("ws://127.0.0.1:8080/ws?room=lobby&name=ann") // bob in the other window
-//	ws.onmessage = (message) => console.log(message.data)
-//	ws.send(JSON.stringify({event: "say", payload: "hello"}))
 package main
 
 import (
@@ -22,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/clientjs"
 )
 
 func newServer(logger *zap.Logger) (server wspulse.Server) {
@@ -51,6 +48,7 @@ func main() {
 	}
 	server := newServer(zap.Must(zap.NewDevelopment(zap.AddStacktrace(zap.FatalLevel))))
 	http.Handle("/ws", server)
+	http.Handle("GET /wspulse.js", clientjs.Handler()) // the client for pages
 	web := &http.Server{ReadHeaderTimeout: 5 * time.Second}
 	interrupt, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
