@@ -474,7 +474,7 @@ export async function connect<Events = AnyEvents, Sent = Events>(
 
   signal?.throwIfAborted()
   if (session) {
-    if (await hold(`wspulse ${session.id}`, closed.promise)) {
+    if (await hold(`wspulse ${session.id}`, over.promise)) {
       ledger.adopt(session)
       for (const raw of session.inbox) typeof raw === 'number' ? tellGap(raw) : take(raw, sizeOf(raw))
     } else tellLost({ reason: 'conflict', unprocessed: [] }) // another tab has it

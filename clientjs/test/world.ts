@@ -49,6 +49,31 @@ export class World {
   reports: any[] = []
   users: User[] = []
 
+  begin() {
+    vi.clearAllTimers()
+    this.net = new Network()
+    this.page = undefined
+    this.reports = []
+    this.users = []
+  }
+
+  /** Closes what is open, and looks whether all has been as it must be, always. */
+  async end() {
+    for (const { client } of this.users) client?.close()
+    await pass(60_000)
+    const { dials } = this
+    this.page?.online()
+    this.page?.become('visible')
+    await pass(60_000)
+    expect(this.net.faults).toEqual([])
+    expect(this.reported()).toEqual([])
+    expect(this.net.alive, 'sockets left over').toBe(0)
+    expect(this.dials, 'dials after the end').toBe(dials)
+    expect(vi.getTimerCount(), 'timers left over').toBe(0)
+    expect(setInterval).not.toHaveBeenCalled()
+    for (const event of ['unload', 'beforeunload']) expect(this.page?.listened.has(event)).not.toBe(true)
+  }
+
   get socket(): FakeSocket {
     return this.net.last
   }
@@ -130,26 +155,11 @@ export function newWorld(): World {
       return timeout.signal
     })
     vi.stubGlobal('reportError', (error: unknown) => world.reports.push(error))
-    world.net = new Network()
-    world.page = undefined
-    world.reports = []
-    world.users = []
+    world.begin()
   })
 
   afterEach(async () => {
-    for (const { client } of world.users) client?.close()
-    await pass(60_000)
-    const { length } = world.net.sockets
-    world.page?.online()
-    world.page?.become('visible')
-    await pass(60_000)
-    expect(world.net.faults).toEqual([])
-    expect(world.reported()).toEqual([])
-    expect(world.net.alive, 'sockets left over').toBe(0)
-    expect(world.net.sockets.length, 'dials after the end').toBe(length)
-    expect(vi.getTimerCount(), 'timers left over').toBe(0)
-    expect(setInterval).not.toHaveBeenCalled()
-    for (const event of ['unload', 'beforeunload']) expect(world.page?.listened.has(event)).not.toBe(true)
+    await world.end()
     vi.unstubAllGlobals()
     vi.restoreAllMocks()
     vi.useRealTimers()

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest'
+import type { Session } from '../src/index.js'
+import { newWorld, pass, type User } from './world.js'
+
+const world = newWorld()
+
+/** As it is after a reload: from storage. */
+const stored = (user: User): Session => JSON.parse(JSON.stringify(user.client.exportSession()))
+
+test('the session is free as soon as the client has ended, whatever its callbacks wait for', async () => {
+  world.becomePage()
+  let finish = () => {}
+  const a = await world.connect({ onMessage: () => new Promise<void>((resolve) => (finish = resolve)) })
+  const b = world.dial({ session: stored(a), onMessage: () => new Promise<void>((resolve) => (finish = resolve)) })
+  await pass()
+  world.socket.hello({ resumed: true, token: 't2' })
+  await pass()
+  world.socket.data({ event: 'x' })
+  await pass()
+  world.dial({ session: stored(b) })
+  await pass()
+  expect(world.dials).toBe(3)
+  expect(world.socket.offers[1]).toContain('.resume.')
+  finish()
+})
+
+test('the session is free when connect has failed', async () => {
+  world.becomePage()
+  const session = stored(await world.connect())
+  for (let i = 0; i < 2; i++) {
+    const b = world.dial({ session })
+    await pass()
+    expect(world.socket.offers[1]).toContain('.resume.')
+    world.socket.end()
+    await expect(b.connecting).rejects.toThrow("can't be reached")
+  }
+})
