@@ -1,6 +1,7 @@
 import type { Frame } from './frame.js';
-/** What the server has sent, or how many messages it has dropped. */
-export type Raw = string | ArrayBuffer | number;
+import type { Loss } from './ledger.js';
+/** What the server has sent, how many messages it has dropped, or a session that is lost. */
+export type Raw = string | ArrayBuffer | number | Loss;
 /**
  * Runs callbacks one after the other, and has frames wait for a loop over them. It outlives the transports. eased is
  * called when it is not full any more.
@@ -20,6 +21,6 @@ export declare function newInbox(eased: () => void): {
     pull(): Promise<Frame | undefined>;
     /** There will be no more frames. */
     end(): void;
-    /** Takes everything out, and returns what the server has sent. */
+    /** Takes everything out, and returns what somebody needs who goes on. */
     unload: () => Raw[];
 };

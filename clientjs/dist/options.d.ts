@@ -1,5 +1,6 @@
 import type { Client } from './client.js';
 import { type AnyEvents, type Codec, type Frame, type FrameOf, type Message } from './frame.js';
+import type { Loss } from './ledger.js';
 import type { Presence } from './presence.js';
 /** What an application is told when its session did not survive a drop. */
 export interface Lost {
@@ -23,8 +24,8 @@ export interface Session {
     acked: number;
     kept: Message[];
     waiting: Message[];
-    /** What has come and has not been handled: messages, and numbers of dropped ones. */
-    inbox: (string | ArrayBuffer | number)[];
+    /** What has come and has not been handled: messages, numbers of dropped ones, and sessions that were lost. */
+    inbox: (string | ArrayBuffer | number | Loss)[];
 }
 /** A WebSocket, as far as it is needed: that of pages and workers, of npm's `ws`, or of undici. */
 export interface WebSocketLike {

@@ -348,11 +348,11 @@ export async function connect<Events = AnyEvents, Sent = Events>(
     inbox.add(() => options.onGap?.(n, client), n)
   }
 
-  function tellLost({ reason, unprocessed }: Loss) {
+  function tellLost(loss: Loss) {
     inbox.add(() => {
       rooms.forgetAll()
-      return options.onSessionLost?.({ reason, unprocessed: unprocessed.map(codec.decode) }, client)
-    })
+      return options.onSessionLost?.({ ...loss, unprocessed: loss.unprocessed.map(codec.decode) }, client)
+    }, loss)
   }
 
   /** Counts messages of the server, and sees to it that they are acknowledged. */
@@ -476,7 +476,10 @@ export async function connect<Events = AnyEvents, Sent = Events>(
   if (session) {
     if (await hold(`wspulse ${session.id}`, over.promise)) {
       ledger.adopt(session)
-      for (const raw of session.inbox) typeof raw === 'number' ? tellGap(raw) : take(raw, sizeOf(raw))
+      for (const raw of session.inbox)
+        if (typeof raw === 'number') tellGap(raw)
+        else if ((raw as Loss).reason) tellLost(raw as Loss)
+        else take(raw as string, sizeOf(raw as string))
     } else tellLost({ reason: 'conflict', unprocessed: [] }) // another tab has it
     signal?.throwIfAborted()
   }

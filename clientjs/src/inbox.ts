@@ -1,12 +1,13 @@
 import { report } from './errors.js'
 import type { Frame } from './frame.js'
+import type { Loss } from './ledger.js'
 
 // What waits for callbacks: from so many messages or bytes on nothing is acknowledged until half of that is left.
 const FULL_MESSAGES = 1024
 const FULL_BYTES = 4 << 20
 
-/** What the server has sent, or how many messages it has dropped. */
-export type Raw = string | ArrayBuffer | number
+/** What the server has sent, how many messages it has dropped, or a session that is lost. */
+export type Raw = string | ArrayBuffer | number | Loss
 
 /** A callback that waits for its turn, or a frame that waits for a loop. */
 interface Item {
@@ -110,7 +111,7 @@ export function newInbox(eased: () => void) {
       for (const pull of pulls.splice(0)) pull()
     },
 
-    /** Takes everything out, and returns what the server has sent. */
+    /** Takes everything out, and returns what somebody needs who goes on. */
     unload: (): Raw[] => [...frames.splice(0), ...items.splice(0)].flatMap(({ raw }) => raw ?? []),
   }
 }

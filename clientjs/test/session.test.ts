@@ -35,3 +35,18 @@ test('the session is free when connect has failed', async () => {
     await expect(b.connecting).rejects.toThrow("can't be reached")
   }
 })
+
+test('a loss that nobody has been told of goes with the session', async () => {
+  let free = () => {}
+  const a = await world.connect({ onMessage: () => new Promise<void>((resolve) => (free = resolve)) })
+  a.client.send({ event: 'c1' })
+  world.socket.data({ event: 's1' })
+  await world.redial()
+  world.socket.hello({ token: 't2', reason: 'expired' })
+  const b = world.dial({ session: stored(a) })
+  await pass()
+  world.socket.hello({ token: 't3', resumed: true })
+  await pass()
+  expect(b.heard()).toBe('lost:expired(c1)')
+  free()
+})
