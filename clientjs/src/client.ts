@@ -292,8 +292,8 @@ export async function connect<Events = AnyEvents, Sent = Events>(
       if (v1 && (typeof data === 'string') === codec.binary) hear(parse(data))
       else if (ready) {
         const size = sizeOf(data)
+        count(1, size) // first: what runs now may export the session
         take(data, size)
-        count(1, size)
       } else throw new Violation('protocol', 'a message before hello')
     } catch (error) {
       if (!(error instanceof Violation)) throw error
@@ -314,8 +314,8 @@ export async function connect<Events = AnyEvents, Sent = Events>(
       ledger.acknowledged(m.n)
       handOver()
     } else if (m.t === 'gap') {
-      tellGap(m.n)
       count(m.n, 0)
+      tellGap(m.n)
     } else if (m.t === 'pong') pongTimer.stop()
   }
 

@@ -50,3 +50,16 @@ test('a loss that nobody has been told of goes with the session', async () => {
   expect(b.heard()).toBe('lost:expired(c1)')
   free()
 })
+
+test('what a callback is told while it exports the session counts as handled', async () => {
+  const sessions: Session[] = []
+  const a = await world.connect({ onMessage: () => void sessions.push(stored(a)) })
+  world.socket.data({ event: 's1' })
+  const b = world.dial({ session: sessions[0]!, onGap: () => void sessions.push(stored(b)) })
+  await pass()
+  expect(world.socket.offers[1]).toBe('wspulse.v1.resume.YWxpY2U.1.t1')
+  world.socket.hello({ token: 't2', resumed: true, at: 1 })
+  await pass()
+  world.socket.control({ t: 'gap', n: 2, at: 1 })
+  expect(sessions[1]).toMatchObject({ received: 3, inbox: [] })
+})
