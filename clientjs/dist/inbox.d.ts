@@ -12,14 +12,14 @@ export declare function newInbox(eased: () => void): {
     isFull: () => boolean;
     /**
      * Has a callback wait. A promise that it returns is waited for. Where it is for a message, that has a size; raw is
-     * what somebody would need who went on with the session elsewhere.
+     * what somebody would need who went on with the session elsewhere. After the end nothing runs.
      */
     add(run: () => unknown, raw?: Raw, size?: number): void;
     /** Has a frame wait for a loop. Where nobody has ever looped, only so many do. */
     hold(frame: Frame, raw: Raw, size: number): void;
     /** Takes the next frame; undefined: there will be no more. */
     pull(): Promise<Frame | undefined>;
-    /** There will be no more frames. */
+    /** There will be no more frames, and no more callbacks. */
     end(): void;
     /** Takes everything out, and returns what somebody needs who goes on. */
     unload: () => Raw[];

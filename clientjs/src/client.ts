@@ -262,15 +262,12 @@ export async function connect<Events = AnyEvents, Sent = Events>(
 
   function greet(hello: Hello) {
     const loss = ledger.greet(hello)
-    if (loss) {
-      requests.lose(loss.reason, loss.unprocessed, ledger.waiting)
-      tellLost(loss)
-    }
-    begin(hello.heartbeat)
+    if (loss) requests.lose(loss.reason, loss.unprocessed, ledger.waiting)
+    begin(hello.heartbeat, loss)
   }
 
   /** Messages go both ways from here on. */
-  function begin(beats: number) {
+  function begin(beats: number, loss?: Loss) {
     dialTimer.stop()
     ready = true
     openedAt = heard = Date.now()
@@ -278,6 +275,7 @@ export async function connect<Events = AnyEvents, Sent = Events>(
     acknowledge(true)
     handOver()
     beat(false)
+    if (loss) tellLost(loss)
     if (greeted) return inbox.add(() => options.onRestore?.(client))
     greeted = true
     opened.resolve()

@@ -79,9 +79,10 @@ export function newInbox(eased: () => void) {
 
     /**
      * Has a callback wait. A promise that it returns is waited for. Where it is for a message, that has a size; raw is
-     * what somebody would need who went on with the session elsewhere.
+     * what somebody would need who went on with the session elsewhere. After the end nothing runs.
      */
     add(run: () => unknown, raw?: Raw, size?: number) {
+      if (over) return
       count(1, size)
       items.push({ run, size, raw })
       work()
@@ -105,7 +106,7 @@ export function newInbox(eased: () => void) {
       return frame || over ? Promise.resolve(frame) : new Promise((resolve) => pulls.push(resolve))
     },
 
-    /** There will be no more frames. */
+    /** There will be no more frames, and no more callbacks. */
     end() {
       over = true
       for (const pull of pulls.splice(0)) pull()

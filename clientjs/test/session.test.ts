@@ -63,3 +63,19 @@ test('what a callback is told while it exports the session counts as handled', a
   world.socket.control({ t: 'gap', n: 2, at: 1 })
   expect(sessions[1]).toMatchObject({ received: 3, inbox: [] })
 })
+
+for (const end of ['close', 'exportSession'] as const)
+  test(`a client that ends in onSessionLost has ended: ${end}`, async () => {
+    const a = await world.connect({
+      onSessionLost(lost, client) {
+        a.note(lost.reason)
+        client[end]()
+      },
+    })
+    await world.redial()
+    world.socket.hello({ token: 't2', reason: 'expired' })
+    await pass(60_000)
+    expect(a.heard()).toBe(end === 'close' ? 'drop expired restore disconnect' : 'drop expired disconnect')
+    expect(a.client.connected).toBe(false)
+    expect(world.socket.said()).toBe(end === 'close' ? 'ack:0@0 bye@0' : 'ack:0@0')
+  })
