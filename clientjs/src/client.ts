@@ -437,13 +437,13 @@ export async function connect<Events = AnyEvents, Sent = Events>(
     giveUp(code, text)
     if (ending) return end()
     if (error.reconnect === false || (!greeted && !options.retryFirst) || failures >= options.retries) return end(error)
-    if (lost) inbox.add(() => options.onDrop?.(error, client))
     const hurry = !hurried && (error.code === UNAUTHORIZED || error.reason === 'unauthorized')
     hurried ||= hurry
     const [least, most] = error.after ?? between(options, failures)
     failures++
     paused = true
     dialTimer.set(atOnce || hurry ? 0 : least + Math.random() * (most - least), dialWhenSeen)
+    if (lost) inbox.add(() => options.onDrop?.(error, client)) // which may end the client
   }
 
   function end(error?: Error) {
