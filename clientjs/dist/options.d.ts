@@ -96,39 +96,6 @@ export interface Options<Events = AnyEvents, Sent = Events> {
 }
 /** Checks the options, and fills in the defaults. */
 export declare function complete<Events, Sent>(given: Options<Events, Sent>): {
-    /** Subprotocols to offer beside wspulse.v1, or a function, called for each dial, since tokens expire. */
-    protocols?: string[] | (() => string[] | Promise<string[]>);
-    /** Gets each frame. Without it frames wait for a loop: `for await (const frame of client)`. */
-    onMessage?: Callback<[frame: FrameOf<Events>, client: Client<Events, Sent>]> | undefined;
-    /** The server had to drop n messages, which stood between the frame before and the one after. */
-    onGap?: Callback<[n: number, client: Client<Events, Sent>]> | undefined;
-    /** The connection is lost, and the client will try to come back. */
-    onDrop?: Callback<[error: Error, client: Client<Events, Sent>]> | undefined;
-    /** The client has come back. */
-    onRestore?: Callback<[client: Client<Events, Sent>]> | undefined;
-    /** The client has come back to a new session (before onRestore), or has given up with something pending. */
-    onSessionLost?: Callback<[lost: Lost, client: Client<Events, Sent>]> | undefined;
-    /** Who is in the rooms that the client is in: the server's WithPresence. onMessage gets no such frames any more. */
-    onPresence?: Callback<[presence: Presence, client: Client<Events, Sent>]> | undefined;
-    /** The last callback, exactly once. error is undefined after `close`. */
-    onDisconnect?: Callback<[error: Error | undefined, client: Client<Events, Sent>]> | undefined;
-    /**
-     * Handle the server's requests, by event, in the place of onMessage. What one returns is the reply; what it throws is
-     * one that says so: a ReplyError as it is, anything else as "internal".
-     */
-    handlers?: Record<string, (frame: Frame, client: Client<Events, Sent>) => unknown> | undefined;
-    /** The page goes away for good, and the session with it, unless this calls `exportSession`. */
-    onPageHide?: ((client: Client<Events, Sent>) => void) | undefined;
-    /** Gives up the first dial; later it closes the client. */
-    signal?: AbortSignal;
-    /** The first dial is tried again too, as long as that makes sense: `connect` waits. Default false. */
-    retryFirst?: boolean;
-    /** Comes back also while the page is hidden. Default false: it waits until somebody looks. */
-    background?: boolean;
-    /** The connection is given up when nothing has come for 2.5 times as many ms. Default what the server says. */
-    heartbeat?: number;
-    /** Goes on with a session of `exportSession`. */
-    session?: Session;
     protocol: boolean;
     retries: number;
     base: number;
@@ -138,5 +105,5 @@ export declare function complete<Events, Sent>(given: Options<Events, Sent>): {
     replyEvents: [string, string];
     codec: Codec;
     WebSocket: new (url: string, protocols?: string[]) => WebSocketLike;
-};
+} & Omit<Options<Events, Sent>, "WebSocket" | "base" | "cap" | "codec" | "jitter" | "protocol" | "replyEvents" | "retries" | "sendBuffer">;
 export {};

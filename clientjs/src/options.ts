@@ -119,14 +119,7 @@ const BOUNDS: Record<string, [least: number, most: number]> = {
 
 /** Checks the options, and fills in the defaults. */
 export function complete<Events, Sent>(given: Options<Events, Sent>) {
-  for (const [name, value] of Object.entries(given)) {
-    const [least, most] = BOUNDS[name] ?? []
-    if (value !== undefined && !(value >= least! && value <= most!) && least !== undefined)
-      throw new RangeError(`wspulse: ${name}: ${value} is not in [${least}, ${most}]`)
-  }
-  const WebSocket = given.WebSocket ?? (globalThis as { WebSocket?: Options['WebSocket'] }).WebSocket
-  if (!WebSocket) throw new TypeError('wspulse: no WebSocket here: set the option WebSocket')
-  return {
+  const options = {
     protocol: true,
     retries: Infinity,
     base: 500,
@@ -135,7 +128,15 @@ export function complete<Events, Sent>(given: Options<Events, Sent>) {
     sendBuffer: 256,
     replyEvents: ['ack', 'error'] as [string, string],
     codec: jsonCodec,
-    ...given,
-    WebSocket,
+    WebSocket: (globalThis as { WebSocket?: Options['WebSocket'] }).WebSocket!,
   }
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined) continue
+    const [least, most] = BOUNDS[name] ?? []
+    if (least !== undefined && !(value >= least && value <= most!))
+      throw new RangeError(`wspulse: ${name}: ${value} is not in [${least}, ${most}]`)
+    Object.assign(options, { [name]: value })
+  }
+  if (!options.WebSocket) throw new TypeError('wspulse: no WebSocket here: set the option WebSocket')
+  return options as typeof options & Omit<Options<Events, Sent>, keyof typeof options>
 }
