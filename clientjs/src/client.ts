@@ -470,7 +470,6 @@ export async function connect<Events = AnyEvents, Sent = Events>(
     })
   }
 
-  signal?.throwIfAborted()
   if (session) {
     if (await hold(`wspulse ${session.id}`, over.promise)) {
       ledger.adopt(session)
@@ -479,11 +478,12 @@ export async function connect<Events = AnyEvents, Sent = Events>(
         else if ((raw as Loss).reason) tellLost(raw as Loss)
         else take(raw as string, sizeOf(raw as string))
     } else tellLost({ reason: 'conflict', unprocessed: [] }) // another tab has it
-    signal?.throwIfAborted()
   }
   const unwatch = watchPage(wake, leavePage)
-  signal?.addEventListener('abort', () => (greeted ? client.close() : end(signal.reason)))
-  dial()
+  const stop = () => (greeted ? client.close() : end(signal!.reason))
+  signal?.addEventListener('abort', stop)
+  if (signal?.aborted) stop()
+  else dial()
   await opened.promise
   return client
 }
