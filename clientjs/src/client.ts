@@ -388,14 +388,14 @@ export async function connect<Events = AnyEvents, Sent = Events>(
   /** Looks whether the server is there. */
   function probe() {
     if (pongTimer.runs() || !v1 || ending) return
-    const wait = () => {
+    const wait = (slept: boolean) => {
       const since = Date.now()
       pongTimer.set(PONG_TIME, (late) => {
-        if (late || heard > since) wait()
+        if (heard > since || (late && !slept)) wait(late)
         else drop(new Error('wspulse: no answer in 3 s'), true)
       })
     }
-    wait()
+    wait(false)
     say({ t: 'ping' })
   }
 
