@@ -1,4 +1,4 @@
-import type { Frame, Message } from './frame.js';
+import type { Codec, Frame, Message } from './frame.js';
 /** A request that is under way. */
 export interface Waiter {
     message: Message;
@@ -20,5 +20,5 @@ export declare function newRequests([replied, failed]: [reply: string, failure: 
     /** Fails all. */
     end(error: Error): void;
     /** Runs the handler of a request of the server, and returns the reply. */
-    reply({ id }: Frame, handler: () => unknown): Promise<Frame>;
+    reply({ id }: Frame, handler: () => unknown, codec: Codec): Promise<Message>;
 };

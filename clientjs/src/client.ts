@@ -335,8 +335,8 @@ export async function connect<Events = AnyEvents, Sent = Events>(
       })
     else if (Object.hasOwn(handlers, event))
       add(async () => {
-        const reply = await requests.reply(frame, () => handlers[event]!(frame, client))
-        if (frame.id) queue(codec.encode(reply))
+        const reply = await requests.reply(frame, () => handlers[event]!(frame, client), codec)
+        if (frame.id) queue(reply)
       })
     else if (onMessage) add(() => onMessage(frame as FrameOf<Events>, client))
     else inbox.hold(frame, raw, size)

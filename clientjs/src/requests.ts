@@ -1,5 +1,5 @@
 import { ReplyError, report, SessionLostError } from './errors.js'
-import type { Frame, Message } from './frame.js'
+import type { Codec, Frame, Message } from './frame.js'
 
 /** A request that is under way. */
 export interface Waiter {
@@ -61,14 +61,14 @@ export function newRequests([replied, failed]: [reply: string, failure: string])
     },
 
     /** Runs the handler of a request of the server, and returns the reply. */
-    async reply({ id }: Frame, handler: () => unknown): Promise<Frame> {
+    async reply({ id }: Frame, handler: () => unknown, codec: Codec): Promise<Message> {
       try {
-        return { id, event: replied, payload: await handler() }
+        return codec.encode({ id, event: replied, payload: await handler() })
       } catch (error) {
         const known = error instanceof ReplyError
         if (!known) report(error)
         const { code, message } = known ? error : new ReplyError('internal', 'internal error')
-        return { id, event: failed, payload: { code, message } }
+        return codec.encode({ id, event: failed, payload: { code, message } })
       }
     },
   }
