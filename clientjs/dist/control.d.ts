@@ -35,5 +35,7 @@ export declare class Violation extends Error {
     /** "count": the two ends count differently, and the session can't go on. */
     why: 'protocol' | 'count', text: string);
 }
+/** Whether a value is of the same type, and a number whole and at least as great. */
+export declare const fits: (value: any, least: any) => boolean;
 /** Reads a control message. It throws a Violation for what is none. */
 export declare function parse(data: string | ArrayBuffer): Control;

@@ -38,6 +38,6 @@ export declare function newRooms(): {
     leave(room: string): void;
     forget(room: string): void;
     forgetAll(): void;
-    /** Takes the payload of a frame. It returns what is new; undefined: nothing. */
+    /** Takes the payload of a frame. It returns what is new; undefined: nothing. It throws for what is none. */
     take({ room, full, join, leave, away, back, count }: any): Presence | undefined;
 };

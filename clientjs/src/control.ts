@@ -51,7 +51,8 @@ const LEAST: Record<string, Record<string, unknown>> = {
   bye: { reason: '', reconnect: true },
 }
 
-const fits = (value: any, least: any) =>
+/** Whether a value is of the same type, and a number whole and at least as great. */
+export const fits = (value: any, least: any) =>
   typeof value === typeof least && (typeof least !== 'number' || (Number.isSafeInteger(value) && value >= least))
 
 /** Reads a control message. It throws a Violation for what is none. */

@@ -1,3 +1,5 @@
+import { fits } from './control.js'
+
 /** Somebody who is in a room: a session of the server. */
 export interface Member {
   /** The connectionID, see `client.id`. */
@@ -65,8 +67,10 @@ export function newRooms() {
       lists.clear()
     },
 
-    /** Takes the payload of a frame. It returns what is new; undefined: nothing. */
+    /** Takes the payload of a frame. It returns what is new; undefined: nothing. It throws for what is none. */
     take({ room, full, join = [], leave = [], away = [], back = [], count }: any): Presence | undefined {
+      const ids = [room, ...join.map((m: Member) => m.id), ...leave, ...away, ...back]
+      if (!ids.every((id) => fits(id, '')) || !fits(count, 0)) throw new Error('wspulse: malformed presence: dropped')
       const before = lists.get(room)
       const counted = !full && ![join, leave, away, back].some((list) => list.length)
       const over = full && !count
