@@ -349,7 +349,7 @@ export async function connect<Events = AnyEvents, Sent = Events>(
   function tellLost(loss: Loss) {
     inbox.add(() => {
       rooms.forgetAll()
-      return options.onSessionLost?.({ ...loss, unprocessed: loss.unprocessed.map(codec.decode) }, client)
+      return options.onSessionLost?.({ ...loss, unprocessed: loss.unprocessed.map((m) => codec.decode(m)) }, client)
     }, loss)
   }
 
