@@ -15,7 +15,7 @@ export declare function newInbox(eased: () => void): {
      * what somebody would need who went on with the session elsewhere. After the end nothing runs.
      */
     add(run: () => unknown, raw?: Raw, size?: number): void;
-    /** Has a frame wait for a loop. Where nobody has ever looped, only so many do. */
+    /** Has a frame wait for a loop. Where nobody has ever looped, though they could have, only so many do. */
     hold(frame: Frame, raw: Raw, size: number): void;
     /** Takes the next frame; undefined: there will be no more. */
     pull(): Promise<Frame | undefined>;

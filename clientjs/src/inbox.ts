@@ -88,13 +88,13 @@ export function newInbox(eased: () => void) {
       work()
     },
 
-    /** Has a frame wait for a loop. Where nobody has ever looped, only so many do. */
+    /** Has a frame wait for a loop. Where nobody has ever looped, though they could have, only so many do. */
     hold(frame: Frame, raw: Raw, size: number) {
       const pull = pulls.shift()
       if (pull) return pull(frame)
       count(1, size)
       frames.push({ frame, size, raw })
-      if (looped || !full) return
+      if (looped || busy || !full) return
       report(new Error('wspulse: no onMessage, no for await: messages are dropped'))
       while (next(frames)) {}
     },

@@ -98,3 +98,19 @@ test('a signal that comes while the lock is awaited leaves the lock to others', 
   expect(world.dials).toBe(3)
   expect(world.socket.offers[1]).toContain('.resume.')
 })
+
+test('what waits for a loop goes with the session, however much it is', async () => {
+  const a = await world.connect({ onMessage: undefined })
+  world.socket.data({ event: 's0' })
+  for await (const _ of a.client) break
+  for (let i = 1; i <= 1500; i++) world.socket.data({ event: `s${i}` })
+  const b = world.dial({ session: stored(a), onMessage: undefined })
+  await pass()
+  world.socket.hello({ token: 't2', resumed: true, at: 1501 })
+  const client = await b.connecting
+  let n = 0
+  for await (const { event } of client) {
+    expect(event).toBe(`s${++n}`)
+    if (n === 1500) break
+  }
+})
