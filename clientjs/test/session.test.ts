@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Session } from '../src/index.js'
+import { Network } from './fake.js'
 import { newWorld, pass, type User } from './world.js'
 
 const world = newWorld()
@@ -113,4 +114,83 @@ test('what waits for a loop goes with the session, however much it is', async ()
     expect(event).toBe(`s${++n}`)
     if (n === 1500) break
   }
+})
+
+test('a session goes through storage with all that it has: what was sent, what waits, what has come', async () => {
+  let free = () => {}
+  const a = await world.connect({ onMessage: () => new Promise<void>((resolve) => (free = resolve)) }, { inflight: 3 })
+  for (let i = 1; i <= 5; i++) a.client.send({ event: `c${i}` })
+  world.socket.control({ t: 'ack', n: 1, at: 0 })
+  world.socket.data({ event: 's1' }) // its callback runs
+  world.socket.data({ event: 's2' })
+  world.socket.control({ t: 'gap', n: 2, at: 2 })
+  world.socket.data({ event: 's5' })
+  const session = stored(a)
+  expect(world.socket.said(), 'no bye').toBe('c1 c2 c3 c4')
+  expect(a.client.exportSession(), 'once').toBeUndefined()
+  expect(() => a.client.send({ event: 'c6' })).toThrow('connection closed')
+  free()
+  await pass()
+  expect(a.heard()).toBe('disconnect')
+
+  const b = world.dial({ session })
+  await pass()
+  expect(world.socket.offers).toEqual(['wspulse.v1', 'wspulse.v1.resume.YWxpY2U.5.t1'])
+  world.socket.hello({ token: 't2', resumed: true, recv: 2, at: 5 })
+  await pass()
+  expect(b.heard()).toBe('s2 gap:2 s5')
+  expect([b.client.id, b.client.pending]).toEqual(['alice', 4])
+  world.socket.control({ t: 'ack', n: 5, at: 5 })
+  expect([world.socket.said(), b.client.pending]).toEqual(['ack:5@2 c3 c4 c5', 0])
+})
+
+test('a session that was handed in, and is lost, is told of', async () => {
+  const a = await world.connect({}, { inflight: 2 })
+  for (let i = 1; i <= 3; i++) a.client.send({ event: `c${i}` })
+  const b = world.dial({ session: stored(a) })
+  await pass()
+  world.socket.hello({ token: 't2', reason: 'expired', recv: 1 })
+  await pass()
+  expect(b.heard()).toBe('lost:expired(c2)')
+  expect(world.socket.said()).toBe('ack:0@0 c3')
+})
+
+test('a session can be exported while there is no connection, and not where there is none', async () => {
+  const a = await world.connect()
+  world.socket.end()
+  expect(a.client.exportSession()).toMatchObject({ token: 't1', received: 0 })
+  const b = await world.connect({}, { window: 0, token: undefined })
+  expect(b.client.exportSession()).toBeUndefined()
+})
+
+test('a second tab with the same session gets a new one, and is told', async () => {
+  world.becomePage()
+  const session = stored(await world.connect())
+  const first = world.dial({ session })
+  await pass()
+  world.socket.hello({ token: 't2', resumed: true })
+  const client = await first.connecting
+  world.net = new Network() // of the other tab
+  const second = world.dial({ session })
+  await pass(1000)
+  expect(world.socket.offers).toEqual(['wspulse.v1'])
+  world.socket.hello({ id: 'alice-2', token: 't3' })
+  await pass()
+  expect(second.heard()).toBe('lost:conflict()')
+  expect([client.id, client.connected, second.client.id]).toEqual(['alice', true, 'alice-2'])
+})
+
+test('where a tab that has the session ends within a second, the next one has it', async () => {
+  world.becomePage()
+  const session = stored(await world.connect())
+  const first = world.dial({ session })
+  await pass()
+  world.socket.hello({ token: 't2', resumed: true })
+  await first.connecting
+  world.dial({ session })
+  await pass(900)
+  expect(world.dials).toBe(2)
+  stored(first)
+  await pass()
+  expect(world.socket.offers[1]).toContain('.resume.')
 })
