@@ -180,16 +180,24 @@ export async function connect<Events = AnyEvents, Sent = Events>(
     const id = frame.id || made
     const message = codec.encode({ ...frame, id })
     const { promise, resolve, reject } = later<Frame>()
-    const stop = AbortSignal.any([signal, timeout !== undefined && AbortSignal.timeout(timeout)].filter((s) => !!s))
-    stop.throwIfAborted()
+    signal?.throwIfAborted()
     const remove = requests.add(id, { message, then, resolve, reject })
-    stop.onabort = () => reject(stop.reason)
+    let waits = true
+    const stop = (reason: unknown) => {
+      waits = false
+      reject(reason)
+    }
+    const abort = () => stop(signal!.reason)
+    const timer = newTimer()
+    if (timeout !== undefined) timer.set(timeout, () => stop(new DOMException('wspulse: no reply', 'TimeoutError')))
+    signal?.addEventListener('abort', abort)
     try {
       queue(message)
       return await promise
     } finally {
-      stop.onabort = null
-      if (!then || !stop.aborted) remove()
+      timer.stop()
+      signal?.removeEventListener('abort', abort)
+      if (!then || waits) remove()
     }
   }
 
