@@ -33,15 +33,20 @@ test('close resolves after 5 s without an answer, and nothing is acknowledged', 
   expect([a.heard(), a.client.pending]).toEqual(['disconnect closed', 1])
 })
 
-test('an end that is no answer acknowledges nothing', async () => {
-  world.net.answers = false
-  const a = await world.connect()
-  a.client.send({ event: 'c' })
-  a.client.close()
-  world.socket.bye('shutdown', true, 1000)
-  await a.client.closed
-  expect([a.client.pending, a.errors]).toEqual([1, [undefined]])
-})
+for (const [name, end] of [
+  ['a bye of the server', () => world.socket.bye('shutdown', true, 1000)],
+  ['no close frame', () => world.socket.end()],
+  ['another code', () => world.socket.end(1001)],
+] as const)
+  test(`an end that is no answer acknowledges nothing: ${name}`, async () => {
+    world.net.answers = false
+    const a = await world.connect()
+    a.client.send({ event: 'c' })
+    a.client.close()
+    end()
+    expect(await a.client.closed).toBeUndefined()
+    expect(a.client.pending).toBe(1)
+  })
 
 test('close twice is close once', async () => {
   const a = await world.connect()

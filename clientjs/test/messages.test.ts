@@ -116,6 +116,17 @@ test('nothing is acknowledged while 1,024 messages wait for callbacks, until hal
   expect(a.client.connected).toBe(true)
 })
 
+test('a claim acknowledges what waits for callbacks, and the ack after hello is no less', async () => {
+  let free = () => {}
+  await world.connect({ onMessage: () => new Promise<void>((resolve) => (free = resolve)) })
+  for (let i = 0; i < 1100; i++) world.socket.data({ event: 's' })
+  await world.redial()
+  expect(world.socket.offers[1]).toBe('wspulse.v1.resume.YWxpY2U.1100.t1')
+  world.socket.hello({ token: 't2', resumed: true, at: 1100 })
+  expect(world.socket.said()).toBe('ack:1100@0')
+  free()
+})
+
 test('a message that is no frame is reported, dropped, and counted', async () => {
   const a = await world.connect()
   for (const text of ['{', '[]', 'null', '7', '']) world.socket.data(text)

@@ -218,6 +218,7 @@ export class Model {
       const resumed = known.session === this.session && !this.session.ended
       if (!resumed) this.session = new ModelSession()
       const { session } = this
+      if (resumed) session.acknowledged = known.received // the claim says so
       const recv = resumed ? session.accepted.length : (known.session?.ended?.recv ?? 0)
       const token = `t${++this.hellos}`
       const reason = known.session ? (known.session.ended?.reason ?? 'expired') : undefined

@@ -94,6 +94,16 @@ test('a pong is an answer, and so is anything else that comes', async () => {
   expect(a.heard()).toBe('drop')
 })
 
+test('a pong that is awaited by one connection is not by the next', async () => {
+  world.becomePage()
+  const a = await world.connect()
+  world.page!.online()
+  await world.redial()
+  world.socket.hello({ token: 't2', resumed: true })
+  await pass(20_000)
+  expect(a.heard()).toBe('drop restore')
+})
+
 test('a path is dead when nothing has come for 2.5 heartbeats', async () => {
   const a = await world.connect()
   await pass(20_000)

@@ -168,7 +168,7 @@ test('a room that is left is forgotten, and what still comes of it is from befor
   const a = await watch({ onMessage: () => new Promise<void>((resolve) => (free = resolve)) })
   say(xy, list('s', 'x'))
   world.socket.data({ event: 'blocks' })
-  say({ room: 'r', leave: ['x'], count: 1 }, { room: 's', join: [{ id: 'z' }], count: 2 })
+  say({ room: 'r', leave: ['x'], count: 1 }, list('s', 'z'))
   const leaving = a.client.leave('s')
   answer()
   await leaving
