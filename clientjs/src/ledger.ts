@@ -104,7 +104,6 @@ export class Ledger {
   /** Removes what the server has processed: so many messages in all. */
   acknowledged(n: number) {
     if (n < this.acked || n > this.sent) throw new Violation('protocol', `ack ${n}, of ${this.sent}`)
-    if (!this.keeps) return
     this.kept.splice(0, n - this.acked)
     this.acked = n
   }
