@@ -84,6 +84,13 @@ test('for await gets the frames in order, and ends with the client', async () =>
   expect(a.heard().split(' ').sort()).toEqual(['disconnect', 'over', 's4'])
 })
 
+test('a loop that waits ends with the client', async () => {
+  const a = await world.connect({ onMessage: undefined })
+  const waits = a.client[Symbol.asyncIterator]().next()
+  await a.client.close()
+  expect(await waits).toEqual({ done: true, value: undefined })
+})
+
 test('a loop may be left, and another one goes on', async () => {
   const a = await world.connect({ onMessage: undefined })
   send(3)

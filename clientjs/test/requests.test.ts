@@ -83,6 +83,17 @@ test('a request whose ID is under way is refused, and so is what send refuses', 
   expect(a.heard()).toBe('1:one 2:two')
 })
 
+test('an ID is free as soon as its reply has come', async () => {
+  const a = await world.connect()
+  ask(a, '1')
+  reply('1', 'one')
+  ask(a, '1')
+  await pass()
+  reply('1', 'two')
+  await pass()
+  expect(a.heard()).toBe('1:one 1:two')
+})
+
 test('replies are messages until the first request, and where they have no ID', async () => {
   const a = await world.connect()
   reply('1')

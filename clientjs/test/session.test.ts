@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Session } from '../src/index.js'
 import { Network } from './fake.js'
-import { newWorld, pass, type User } from './world.js'
+import { newWorld, pass, type User, until } from './world.js'
 
 const world = newWorld()
 
@@ -194,3 +194,25 @@ test('where a tab that has the session ends within a second, the next one has it
   await pass()
   expect(world.socket.offers[1]).toContain('.resume.')
 })
+
+for (const [name, fields] of [
+  ['another id', { id: 'bob', resumed: true }],
+  ['more than was sent', { resumed: true, recv: 2 }],
+  ['less than was acknowledged', { resumed: true, recv: 0 }],
+  ['another count', { resumed: true, recv: 1, at: 1 }],
+  ['a new session with a count', { at: 1 }],
+] as const)
+  test(`a hello that can not be ends the session, and the next one is claimed again: ${name}`, async () => {
+    const a = await world.connect()
+    a.client.send({ event: 'c' })
+    world.socket.control({ t: 'ack', n: 1, at: 0 })
+    await world.redial()
+    world.socket.hello({ token: 't2', ...fields })
+    expect(world.socket.closed).toEqual([4400, 'count'])
+    await until(() => world.dials === 3, 2000)
+    expect(world.socket.offers).toEqual(['wspulse.v1'])
+    world.socket.hello({ token: 't3' })
+    expect(a.heard()).toBe('drop lost:count() restore')
+    await world.redial()
+    expect(world.socket.offers[1]).toBe('wspulse.v1.resume.YWxpY2U.0.t3')
+  })
