@@ -196,7 +196,7 @@ test('where a tab that has the session ends within a second, the next one has it
 })
 
 for (const [name, fields] of [
-  ['another id', { id: 'bob', resumed: true }],
+  ['another id', { id: 'bob', resumed: true, recv: 1 }],
   ['more than was sent', { resumed: true, recv: 2 }],
   ['less than was acknowledged', { resumed: true, recv: 0 }],
   ['another count', { resumed: true, recv: 1, at: 1 }],
