@@ -39,8 +39,8 @@ export interface WebSocketLike {
     send(data: string | Uint8Array<ArrayBuffer>): void;
     close(code?: number, reason?: string): void;
 }
-type Callback<Args extends unknown[]> = (...args: Args) => void | Promise<void>;
-/** All of it is optional. Callbacks run one at a time, in order; one that returns a promise has the next ones wait for it. */
+type Callback<Args extends unknown[]> = (...args: Args) => unknown;
+/** All of it is optional. Callbacks run one at a time, in order. One that returns a promise has the next ones wait for it. */
 export interface Options<Events = AnyEvents, Sent = Events> {
     /** Subprotocols to offer beside wspulse.v1, or a function, called for each dial, since tokens expire. */
     protocols?: string[] | (() => string[] | Promise<string[]>);

@@ -54,7 +54,7 @@ test('onDisconnect is the last callback, and closed settles behind it', async ()
   const a = await world.connect({
     onDisconnect: (error) => {
       a.note(`disconnect ${error}`)
-      return new Promise((resolve) => (free = resolve))
+      return new Promise<void>((resolve) => (free = resolve))
     },
   })
   let closed = false
