@@ -19,6 +19,7 @@ import (
 	"time"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/lossless"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -32,10 +33,10 @@ func TestOutsider(t *testing.T) {
 	const clients, messages = 4, 400
 	var (
 		mu       sync.Mutex
-		received = make(map[string]*counter) // by connectionID
+		received = make(map[string]*lossless.Counter) // by connectionID
 		talking  sync.WaitGroup
 		server   wspulse.Server
-		metrics  metrics
+		metrics  lossless.Metrics
 	)
 	server = wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
 		return "session", r.URL.Query().Get("id"), nil
@@ -49,7 +50,7 @@ func TestOutsider(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			n, _ := strconv.Atoi(string(f.Payload))
-			received[c.ID()].count(n)
+			received[c.ID()].Count(n)
 		}),
 	)
 	web := httptest.NewServer(server)
@@ -62,7 +63,7 @@ func TestOutsider(t *testing.T) {
 	for i := range clients {
 		id := fmt.Sprint("outsider-", i)
 		mu.Lock()
-		received[id] = &counter{next: 1}
+		received[id] = &lossless.Counter{Next: 1}
 		mu.Unlock()
 		ran.Go(func() {
 			cmd := exec.CommandContext(ctx, node, "outsider/outsider.mjs", "ws://"+through+"/?id="+id, fmt.Sprint(messages), "10", "100")
@@ -81,15 +82,15 @@ func TestOutsider(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	for id, c := range received {
-		if c.lost != 0 || c.doubled != 0 || c.next != messages+1 {
-			t.Errorf("from %s came up to %d, %d lost, %d twice", id, c.next-1, c.lost, c.doubled)
+		if c.Lost != 0 || c.Doubled != 0 || c.Next != messages+1 {
+			t.Errorf("from %s came up to %d, %d lost, %d twice", id, c.Next-1, c.Lost, c.Doubled)
 		}
 	}
-	if m := &metrics; m.resumes.Load() < clients || m.replayed.Load() == 0 || m.mismatches.Load()+m.gaps.Load()+m.refused.Load() > 0 {
-		t.Errorf("%d resumes, %d messages sent again, %d count mismatches, %d gaps, claims refused: %v", m.resumes.Load(),
-			m.replayed.Load(), m.mismatches.Load(), m.gaps.Load(), m.reasons)
+	if m := &metrics; m.Resumes.Load() < clients || m.Replayed.Load() == 0 || m.Mismatches.Load()+m.Gaps.Load()+m.Refused.Load() > 0 {
+		t.Errorf("%d resumes, %d messages sent again, %d count mismatches, %d gaps, claims refused: %v", m.Resumes.Load(),
+			m.Replayed.Load(), m.Mismatches.Load(), m.Gaps.Load(), m.Reasons())
 	}
-	t.Logf("%d resumes, %d takeovers, %d messages sent again", metrics.resumes.Load(), metrics.takeovers.Load(), metrics.replayed.Load())
+	t.Logf("%d resumes, %d takeovers, %d messages sent again", metrics.Resumes.Load(), metrics.Takeovers.Load(), metrics.Replayed.Load())
 }
 
 // seq returns the numbers up to n, a line each.

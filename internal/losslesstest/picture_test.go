@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/wspulse/server/internal/lossless"
 )
 
 const slices = 120 // of the time
@@ -40,7 +42,7 @@ func (p *proof) picture() []byte {
 	v1, plain := p.balance(false), p.balance(true)
 	fmt.Fprintf(&b, `<title>Messages received over time, and the faults</title><rect width="%d" height="%d" rx="6" fill="#fff"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="16" y="24" font-size="15" font-weight="600">%d messages through %d faults: %d lost, %d twice</text>`+"\n",
-		v1.sent, p.faults.total(), v1.lost, v1.doubled)
+		v1.sent, p.faults.Total(), v1.lost, v1.doubled)
 	fmt.Fprintf(&b, `<text x="16" y="42" fill="#666">messages a second, all clients, both ways; four plain ones beside them lost %d of %d, and got %d twice</text>`+"\n",
 		plain.lost, plain.sent, plain.doubled)
 	perSecond := func(n int) float64 { return float64(n) * slices / end.Seconds() }
@@ -54,12 +56,12 @@ func (p *proof) picture() []byte {
 		fmt.Fprintf(&b, "%.1f,%.1f ", x(end*time.Duration(2*i+1)/(2*slices)), top+plot*(1-float64(n)/float64(most)))
 	}
 	fmt.Fprint(&b, "\"/>\n")
-	for kind, name := range faultNames {
+	for kind, name := range lossless.FaultNames {
 		y := top + plot + 18 + 14*kind
 		fmt.Fprintf(&b, `<g stroke="#495057" stroke-width="1"><path d="`)
-		for _, m := range p.faults.marks {
-			if m.kind == fault(kind) {
-				fmt.Fprintf(&b, "M%.1f %dv10", x(min(end, m.at.Sub(p.timeline.start))), y)
+		for _, m := range p.faults.Marks() {
+			if m.Kind == lossless.Fault(kind) {
+				fmt.Fprintf(&b, "M%.1f %dv10", x(min(end, m.At.Sub(p.timeline.start))), y)
 			}
 		}
 		fmt.Fprintf(&b, `"/></g><text x="%d" y="%d" text-anchor="end" font-size="11">%s</text>`+"\n", left-6, y+9, name)

@@ -18,6 +18,7 @@ import (
 
 	wspulse "github.com/wspulse/server"
 	"github.com/wspulse/server/client"
+	"github.com/wspulse/server/internal/lossless"
 )
 
 var (
@@ -62,8 +63,8 @@ type proof struct {
 	server   wspulse.Server
 	web      *httptest.Server
 	accounts []*account
-	faults   faults
-	metrics  metrics
+	faults   lossless.Faults
+	metrics  lossless.Metrics
 	timeline timeline
 	quit     chan struct{} // closed when there are to be no more faults
 	faulty   sync.WaitGroup
@@ -94,12 +95,12 @@ func newProof(t *testing.T) *proof {
 		if a.plain {
 			a.id = fmt.Sprintf("plain-%d", i)
 		}
-		a.up.next, a.down.next = 1, 1
+		a.up.Next, a.down.Next = 1, 1
 		p.accounts = append(p.accounts, a)
 	}
 	for i, a := range p.accounts {
 		a.connect()
-		p.faulty.Go(func() { a.suffer(fault(i % int(kinds))) })
+		p.faulty.Go(func() { a.suffer(lossless.Fault(i % int(lossless.Kinds))) })
 	}
 	return p
 }
@@ -212,12 +213,11 @@ func frame(n int) wspulse.Frame {
 
 // A counter is what one end of a session has got.
 type counter struct {
-	mu            sync.Mutex
-	next          int // the number that is to come
-	got           int
-	lost, doubled int
-	last          time.Time
-	silence       time.Duration // the longest between two messages
+	mu sync.Mutex
+	lossless.Counter
+	got     int
+	last    time.Time
+	silence time.Duration // the longest between two messages
 }
 
 func (c *counter) observe(f wspulse.Frame, arrived func()) {
@@ -225,7 +225,7 @@ func (c *counter) observe(f wspulse.Frame, arrived func()) {
 	_ = json.Unmarshal(f.Payload, &message)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.next == 0 {
+	if c.Next == 0 {
 		return
 	}
 	now := time.Now()
@@ -233,35 +233,24 @@ func (c *counter) observe(f wspulse.Frame, arrived func()) {
 		c.silence = max(c.silence, now.Sub(c.last))
 	}
 	c.last = now
-	if c.count(message.N) {
+	if c.Count(message.N) {
 		c.got++
 		arrived()
 	}
-}
-
-// count counts the message of that number. It says whether it has come for the first time.
-func (c *counter) count(n int) (fresh bool) {
-	if n < c.next {
-		c.doubled++
-		return false
-	}
-	c.lost += n - c.next
-	c.next = n + 1
-	return true
 }
 
 // miss counts messages that the server says it has dropped.
 func (c *counter) miss(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lost += n
-	c.next += n
+	c.Lost += n
+	c.Next += n
 }
 
 func (c *counter) isComplete(messages int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.next > messages
+	return c.Next > messages
 }
 
 // budget is that of the server, in bytes. The crowd is over it all the time.
