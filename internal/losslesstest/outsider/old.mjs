@@ -7,3 +7,4 @@ const { library, clientjs, url } = JSON.parse(process.argv[2])
 const { WebSocket } = createRequire(`${clientjs}/package.json`)(library)
 const { connect } = await import(`${clientjs}/dist/wspulse.js`)
 console.log(JSON.stringify(await visitOld({ connect, url, WebSocket })))
+process.exit() // undici leaves the connection open whose handshake it refuses
