@@ -1,5 +1,6 @@
 // What talk.html does: its fragment is a talk, as JSON. With `keep` a session goes on over a reload, with `worker` the
 // talk is one of a worker of that type, "Worker" or "SharedWorker". What is counted is in `globalThis.talk`.
+import { visitOld } from './old.mjs'
 import { startTalk } from './talk.mjs'
 import { connect } from './wspulse.mjs'
 
@@ -30,6 +31,10 @@ function take() {
   const kept = JSON.parse(sessionStorage.getItem('talk') ?? '{}')
   if (!globalThis.careless) sessionStorage.removeItem('talk')
   return kept
+}
+
+globalThis.visit = async (url) => {
+  globalThis.visited = await visitOld({ connect, url })
 }
 
 /** The worker says how it stands. */

@@ -17,9 +17,9 @@ export function startTalk({ connect, url, up, down, length, from, options = {}, 
     backs: 0,
     lost: [],
     atOnce: 0,
-    ended: null,
     failed: '',
     ...from,
+    ended: null,
   }
   let sockets = []
   class Counted extends WebSocket {

@@ -1,0 +1,104 @@
+package browsertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/internal/lossless"
+)
+
+// A story is a server, the network before it, and a plan for a talk through that.
+type story struct {
+	*lossless.Proof
+	t       *testing.T
+	network *lossless.Network
+	plan    plan
+	clients int  // through the network
+	lingers bool // the network may still have a connection that the client has given up
+}
+
+// A plan is the fragment of talk.html: see page.mjs.
+type plan map[string]any
+
+const (
+	numbers   = 400         // each way
+	heartbeat = time.Second // so a client takes its connection for dead after 2.5 s
+	ackPeriod = time.Second // how often a client acknowledges at the least
+)
+
+// newStory begins one. The talk lasts for length at the least.
+func newStory(t *testing.T, length time.Duration, more plan) *story {
+	t.Helper()
+	p := lossless.New(t, clientjs, wspulse.WithHeartbeat(heartbeat, 10*time.Second))
+	s := &story{Proof: p, t: t, network: p.NewNetwork(), clients: 1}
+	s.plan = newPlan(s.network, "", numbers, length, more)
+	return s
+}
+
+// newPlan returns one for a client with that ID (empty: the server makes one up).
+func newPlan(n *lossless.Network, id string, numbers int, length time.Duration, more plan) plan {
+	ms := length.Milliseconds()
+	p := plan{"url": fmt.Sprintf("%s?id=%s&down=%d&length=%d", n.URL(), id, numbers, ms), "up": numbers, "down": numbers, "length": ms}
+	for key, value := range more {
+		p[key] = value
+	}
+	return p
+}
+
+// open has a tab show the page with the talk, and waits until its client is connected.
+func (s *story) open(b *tab) {
+	s.t.Helper()
+	given, err := json.Marshal(s.plan)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	b.do("open the page", chromedp.Navigate("about:blank"), chromedp.Navigate(s.Site+"/talk.html#"+url.PathEscape(string(given))))
+	b.wait("talk.id !== ''", true)
+}
+
+// leave has a tab show another page of the site.
+func (s *story) leave(b *tab) {
+	s.t.Helper()
+	b.do("go elsewhere", chromedp.Navigate(s.Site+"/elsewhere.html"))
+}
+
+// underway waits until numbers go both ways.
+func (s *story) underway(b *tab) {
+	s.t.Helper()
+	b.wait("talk.sent > 20 && talk.down.next > 20", true)
+}
+
+// finish waits until the talk is complete, and returns it.
+func (s *story) finish(b *tab) lossless.Talk {
+	s.t.Helper()
+	b.wait("talk.failed !== '' || talk.down.next > "+fmt.Sprint(s.plan["down"])+" && talk.sent >= "+fmt.Sprint(s.plan["up"])+
+		" && !talk.client?.pending", true)
+	return get[lossless.Talk](b, "talk")
+}
+
+// judge waits until the talk is complete. Nothing may be lost or doubled, no client may ever have had two connections at
+// once, and the session's journal must be that.
+func (s *story) judge(b *tab, journal string) lossless.Talk {
+	s.t.Helper()
+	talk := s.finish(b)
+	s.Judge(talk, s.plan["up"].(int), s.plan["down"].(int))
+	s.JudgeMetrics(0)
+	if most, takeovers := s.network.Most(), s.Metrics.Takeovers.Load(); !s.lingers && (most != s.clients || takeovers != 0) {
+		s.t.Errorf("%d connections at once, %d takeovers", most, takeovers)
+	}
+	s.Await("the journal "+journal, func() bool { return fmt.Sprint(s.Session(talk.ID).Journal) == journal })
+	s.t.Logf("%+v, events %s; %s", talk, b.eval("events"), s.Summary())
+	return talk
+}
+
+// quote returns a string as JavaScript.
+func quote(s string) string {
+	text, _ := json.Marshal(s)
+	return string(text)
+}
