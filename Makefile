@@ -1,9 +1,9 @@
 # Every target works from a fresh checkout with Go, make and a C compiler (for the race detector); `js`, and so `check`,
-# needs Node and npm, and `browser` Chromium.
+# needs Node and npm, `browser` and `lossless` Chromium, `browsers` other browsers.
 
 MODULES := $(filter-out clientjs/node_modules/%,$(patsubst ./%,%,$(patsubst %/,%,$(sort $(dir \
 	$(wildcard go.mod */go.mod */*/go.mod */*/*/go.mod))))))
-# What `test` and `cover` run. The browser tests have a target of their own.
+# What `test` and `cover` run. The browser tests have targets of their own.
 TESTED := $(filter-out %/browsertest,$(MODULES))
 # Beside the one that make runs on. All tests compile there.
 SYSTEMS := windows darwin freebsd
@@ -31,7 +31,7 @@ each = @set -e; for module in $(1); do echo "== $$module"; (cd $$module && $(2))
 benchmark = @go build -C benchmarks -o $(CURDIR)/.bin/$(2) $(1) && .bin/$(2) -dir benchmarks
 
 .PHONY: help check format tidy vet lint test js stress cover bench bench-peers bench-record soak soak-record
-.PHONY: fuzz browser proxies vuln chat lossless
+.PHONY: fuzz browser browsers proxies vuln chat lossless
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,7 +71,7 @@ clientjs/node_modules: clientjs/package-lock.json
 stress: ## connect, send, kick, drop and resume at random; STRESS=1m says for how long
 	go test -race -count=1 -timeout 30m -run '^Test(Stress|Load)' -v ./internal/stresstest -stress $(STRESS)
 
-cover: ## test coverage of each module, in coverage.out
+cover: $(PACKAGES) ## test coverage of each module, in coverage.out
 	$(call each,$(TESTED),go test -coverprofile=coverage.out ./... && go tool cover -func=coverage.out | tail -n 1)
 
 bench: ## benchmarks of each module
@@ -83,9 +83,10 @@ bench-peers: ## wspulse beside its peers, about an hour; ARGS='-scenario fanout 
 bench-record: ## the same, merged into benchmarks/results.json, RESULTS.md and plots
 	$(call benchmark,.,bench) -record $(ARGS)
 
-lossless: $(PACKAGES) ## two minutes and 1,000 faults: clients of wspulse.v1 lose nothing; draws docs/lossless.svg
-	go test -count=1 -timeout 15m -run '^TestLossless$$' -v ./internal/losslesstest \
+lossless: $(PACKAGES) ## three minutes of faults: clients in Go, Node and Chromium lose nothing; draws docs/lossless.svg
+	go test -count=1 -timeout 15m -run '^Test(Lossless|Node)$$' -v ./internal/losslesstest \
 	-messages 200000 -faults 1000 -length 2m -picture $(CURDIR)/docs/lossless.svg
+	cd clientjs/browsertest && go test -count=1 -run '^TestProof$$' -v . -messages 20000 -faults 100 -length 12s
 
 soak: ## ten minutes of thousands of connections with faults; ARGS='-d 1m' for less
 	$(call benchmark,./soak,soak) $(ARGS)
@@ -101,8 +102,12 @@ fuzz: ## each fuzz target for FUZZTIME=10s, or FUZZTIME=5000x for that many inpu
 	go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$package || exit 1; \
 	done || exit 1; done) || exit 1; done
 
-browser: ## pages of the chat and of the poll in headless Chromium; SCREENSHOTS=dir keeps the pictures
+browser: ## the chat, the poll and the JavaScript client in headless Chromium; SCREENSHOTS=dir keeps the pictures
 	cd examples/chat/browsertest && go test -count=1 -v ./...
+	cd clientjs/browsertest && go test -count=1 -v .
+
+browsers: ## the JavaScript client in Firefox and in WebKit, which must be installed
+	cd clientjs/browsertest && go test -count=1 -v ./others
 
 proxies: ## the configurations under docs/proxies, run by nginx, HAProxy and Caddy, which must be installed
 	go test -race -count=1 -v ./internal/proxytest -required

@@ -49,7 +49,7 @@ func TestBye(t *testing.T) {
 		t.Run(way.name, func(t *testing.T) {
 			p := lossless.New(t, clientjs, wspulse.WithHeartbeat(heartbeat, 10*heartbeat))
 			s := &story{Proof: p, t: t, network: p.NewNetwork()}
-			s.plan = newPlan(s.network, "", 0, 0, nil)
+			s.plan = s.network.Plan("", 0, 0, nil)
 			var ids []string
 			for range *flagCloses {
 				b := openTab(t, way.browser)

@@ -35,7 +35,7 @@ func TestProof(t *testing.T) {
 	var tabs []*tab
 	for i, worker := range clients {
 		s := &story{Proof: p, t: t, network: p.NewNetwork()}
-		s.plan = newPlan(s.network, fmt.Sprint(i), messages, *flagLength, plan{"worker": worker, "options": plan{"background": i == 1}})
+		s.plan = s.network.Plan(fmt.Sprint(i), messages, *flagLength, plan{"worker": worker, "options": plan{"background": i == 1}})
 		b := openTab(t, browser)
 		s.open(b)
 		stories, tabs = append(stories, s), append(tabs, b)

@@ -3,7 +3,6 @@ package browsertest
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"testing"
 	"time"
 
@@ -23,8 +22,7 @@ type story struct {
 	lingers bool // the network may still have a connection that the client has given up
 }
 
-// A plan is the fragment of talk.html: see page.mjs.
-type plan map[string]any
+type plan = lossless.Plan
 
 const (
 	numbers   = 400         // each way
@@ -37,28 +35,14 @@ func newStory(t *testing.T, length time.Duration, more plan) *story {
 	t.Helper()
 	p := lossless.New(t, clientjs, wspulse.WithHeartbeat(heartbeat, 10*time.Second))
 	s := &story{Proof: p, t: t, network: p.NewNetwork(), clients: 1}
-	s.plan = newPlan(s.network, "", numbers, length, more)
+	s.plan = s.network.Plan("", numbers, length, more)
 	return s
-}
-
-// newPlan returns one for a client with that ID (empty: the server makes one up).
-func newPlan(n *lossless.Network, id string, numbers int, length time.Duration, more plan) plan {
-	ms := length.Milliseconds()
-	p := plan{"url": fmt.Sprintf("%s?id=%s&down=%d&length=%d", n.URL(), id, numbers, ms), "up": numbers, "down": numbers, "length": ms}
-	for key, value := range more {
-		p[key] = value
-	}
-	return p
 }
 
 // open has a tab show the page with the talk, and waits until its client is connected.
 func (s *story) open(b *tab) {
 	s.t.Helper()
-	given, err := json.Marshal(s.plan)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	b.do("open the page", chromedp.Navigate("about:blank"), chromedp.Navigate(s.Site+"/talk.html#"+url.PathEscape(string(given))))
+	b.do("open the page", chromedp.Navigate(s.TalkURL(s.plan)))
 	b.wait("talk.id !== ''", true)
 }
 
@@ -77,8 +61,7 @@ func (s *story) underway(b *tab) {
 // finish waits until the talk is complete, and returns it.
 func (s *story) finish(b *tab) lossless.Talk {
 	s.t.Helper()
-	b.wait("talk.failed !== '' || talk.down.next > "+fmt.Sprint(s.plan["down"])+" && talk.sent >= "+fmt.Sprint(s.plan["up"])+
-		" && !talk.client?.pending", true)
+	b.wait("talk.complete", true)
 	return get[lossless.Talk](b, "talk")
 }
 

@@ -13,6 +13,7 @@ export async function visitOld({ connect, url, WebSocket = globalThis.WebSocket 
     WebSocket,
     protocol: false,
     base: 10,
+    background: true,
     onDrop: say('drop'),
     onDisconnect: say('end'),
     onRestore(client) {

@@ -4,9 +4,11 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -205,6 +207,27 @@ type collector struct {
 // ConnectionClosed implements wspulse.MetricsCollector.
 func (c collector) ConnectionClosed(_, id string, _ time.Duration, reason wspulse.DisconnectReason) {
 	c.proof.change(id, func(s *Session) { s.Reason = reason })
+}
+
+// A Plan is a talk that a page is to have: the fragment of talk.html, see page.mjs.
+type Plan map[string]any
+
+// Plan returns one for a client on that network, with that ID (empty: the server makes one up): so many numbers each way.
+// more is what else is in it.
+func (n *Network) Plan(id string, numbers int, length time.Duration, more Plan) Plan {
+	ms := length.Milliseconds()
+	plan := Plan{"url": fmt.Sprintf("%s?id=%s&down=%d&length=%d", n.URL(), id, numbers, ms), "up": numbers, "down": numbers, "length": ms}
+	maps.Copy(plan, more)
+	return plan
+}
+
+// TalkURL returns the URL of a page that has a talk.
+func (p *Proof) TalkURL(plan Plan) string {
+	given, err := json.Marshal(plan)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return p.Site + "/talk.html#" + url.PathEscape(string(given))
 }
 
 // A Talk is what a client says at the end: see talk.mjs.

@@ -4,8 +4,8 @@
  * Begins a talk. `up` numbers are sent over `length` ms. `from` is what an earlier page has counted, `options` are those
  * of connect. It returns what is counted, which changes as the talk goes on: package lossless has its type, Talk.
  *
- * Not enumerable: `client`, which is undefined until it is open, and `done`, a promise that settles when all numbers have
- * been sent and acknowledged, and as many have come as `down` says.
+ * It is `complete` when all numbers have been sent and acknowledged, and as many have come as `down` says, or when connect
+ * has failed: `done` is a promise that settles then. `client` is undefined until it is open. These two are not enumerable.
  */
 export function startTalk({ connect, url, up, down, length, from, options = {}, WebSocket = globalThis.WebSocket }) {
   const talk = {
@@ -20,6 +20,7 @@ export function startTalk({ connect, url, up, down, length, from, options = {}, 
     failed: '',
     ...from,
     ended: null,
+    complete: false,
   }
   let sockets = []
   class Counted extends WebSocket {
@@ -43,7 +44,12 @@ export function startTalk({ connect, url, up, down, length, from, options = {}, 
       if (error.name !== 'SendBufferFullError') throw error // the rest when there is room
     }
     if (talk.sent < up || talk.down.next <= down || client.pending) return
+    finish()
+  }
+
+  const finish = () => {
     clearInterval(ticks)
+    talk.complete = true
     resolve(talk)
   }
 
@@ -88,8 +94,7 @@ export function startTalk({ connect, url, up, down, length, from, options = {}, 
     },
     (error) => {
       talk.failed = error.message
-      clearInterval(ticks)
-      resolve(talk)
+      finish()
     },
   )
   return Object.defineProperty(talk, 'done', { value: done })
