@@ -38,7 +38,8 @@ export function startTalk({ connect, url, up, down, length, from, options = {}, 
   const send = () => {
     const due = Math.min(up, Math.ceil((up * (Date.now() - began)) / length))
     try {
-      for (; talk.sent < due; talk.sent++) client.send({ event: 'n', payload: { n: talk.sent + 1, padding: padding() } })
+      for (; talk.sent < due; talk.sent++)
+        client.send({ event: 'n', payload: { n: talk.sent + 1, padding: padding() } })
     } catch (error) {
       if (error.name === 'ConnectionClosedError') return clearInterval(ticks)
       if (error.name !== 'SendBufferFullError') throw error // the rest when there is room
