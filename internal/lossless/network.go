@@ -161,17 +161,16 @@ func (n *Network) Strike(kind Fault) {
 	if c == nil || c.gone {
 		return
 	}
-	switch kind {
-	case BlackHole:
+	if kind == BlackHole {
 		c.gone = true
 		n.t.Cleanup(func() { c.conn.Close() })
-	case HelloLost:
-		n.lose += 1 + rand.IntN(4) // they are counted where they happen
 	}
-	kind.Strike(c.conn)
-	if kind != HelloLost {
+	if kind == HelloLost {
+		n.lose += 1 + rand.IntN(4) // they are counted where they happen
+	} else {
 		n.faults.Note(kind)
 	}
+	kind.Strike(c.conn)
 }
 
 // Suffer has faults happen, a pause apart on average, until quit is closed, and heals what they have left. They come in

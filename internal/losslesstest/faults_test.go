@@ -72,16 +72,15 @@ func (a *account) suffer(kind lossless.Fault) {
 func (a *account) strike(kind lossless.Fault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch kind {
-	case lossless.BlackHole:
+	if kind == lossless.BlackHole {
 		a.end.gone.Store(true)
-	case lossless.HelloLost:
-		a.lose += 1 + rand.IntN(4) // they are counted where they happen
 	}
-	kind.Strike(a.conn)
-	if kind != lossless.HelloLost {
+	if kind == lossless.HelloLost {
+		a.lose += 1 + rand.IntN(4) // they are counted where they happen
+	} else {
 		a.proof.faults.Note(kind)
 	}
+	kind.Strike(a.conn)
 }
 
 // heal takes the faults away.
