@@ -50,8 +50,8 @@ export interface Wait {
 type Source<T> = T | (() => T | Promise<T>);
 /**
  * Connects to a server. It resolves when the session is open, and rejects when the server cannot be reached or does not
- * let the client in: with a RefusedError where it has said why. Only a client that has been connected comes back, unless
- * `retryFirst` is set. url may be relative to the page, and be a function, called for each dial.
+ * let the client in: with a RefusedError where it has said why. Only a client that has been connected comes back,
+ * unless `retryFirst` is set. url may be relative to the page, and be a function, called for each dial.
  */
 export declare function connect<Events = AnyEvents, Sent = Events>(url: Source<string | URL>, given?: Options<Events, Sent>): Promise<Client<Events, Sent>>;
 export {};

@@ -45,8 +45,8 @@ export declare class SessionLostError extends Error {
     /** Why the session is gone, as in `Lost`. */
     readonly reason: string;
     /**
-     * The request is among `Lost.unprocessed`: the server's program has not processed it, as far as is known, and it may
-     * be made again. Otherwise it was processed, and its reply is lost.
+     * The request is among `Lost.unprocessed`: the server's program has not processed it, as far as is known, and it
+     * may be made again. Otherwise it was processed, and its reply is lost.
      */
     readonly unprocessed: boolean;
     name: string;
@@ -54,8 +54,8 @@ export declare class SessionLostError extends Error {
     /** Why the session is gone, as in `Lost`. */
     reason: string, 
     /**
-     * The request is among `Lost.unprocessed`: the server's program has not processed it, as far as is known, and it may
-     * be made again. Otherwise it was processed, and its reply is lost.
+     * The request is among `Lost.unprocessed`: the server's program has not processed it, as far as is known, and it
+     * may be made again. Otherwise it was processed, and its reply is lost.
      */
     unprocessed: boolean);
 }

@@ -73,8 +73,8 @@ const NOT_SPOKEN = 'does not speak wspulse.v1 (use protocol: false)'
 
 /**
  * Connects to a server. It resolves when the session is open, and rejects when the server cannot be reached or does not
- * let the client in: with a RefusedError where it has said why. Only a client that has been connected comes back, unless
- * `retryFirst` is set. url may be relative to the page, and be a function, called for each dial.
+ * let the client in: with a RefusedError where it has said why. Only a client that has been connected comes back,
+ * unless `retryFirst` is set. url may be relative to the page, and be a function, called for each dial.
  */
 export async function connect<Events = AnyEvents, Sent = Events>(
   url: Source<string | URL>,
@@ -410,7 +410,7 @@ export async function connect<Events = AnyEvents, Sent = Events>(
   /** Gives the connection up when nothing has come for too long. A page that has slept asks first. */
   function beat(late: boolean) {
     const most = DEAD_AFTER * heartbeat
-    const left = Math.min(most, most + heard - Date.now())
+    const left = most + (heard = Math.min(heard, Date.now())) - Date.now() // the clock may have been set back
     if (!most) return
     if (left <= 0 && !late) return drop(new Error(`wspulse: no sign of life in ${most} ms`))
     if (left <= 0) probe()
@@ -444,14 +444,16 @@ export async function connect<Events = AnyEvents, Sent = Events>(
     }
     giveUp(code, text)
     if (ending) return end()
-    if (error.reconnect === false || (!greeted && !options.retryFirst) || failures >= options.retries) return end(error)
-    const hurry = !hurried && (error.code === UNAUTHORIZED || error.reason === 'unauthorized')
+    const unauthorized = error.code === UNAUTHORIZED || error.reason === 'unauthorized'
+    const hurry = unauthorized && !hurried
+    const once = !options.retryFirst || (unauthorized && hurried) // what the first dial is tried
+    if (error.reconnect === false || (!greeted && once) || failures >= options.retries) return end(error)
     hurried ||= hurry
     const [least, most] = error.after ?? between(options, failures)
     failures++
     paused = true
     dialTimer.set(atOnce || hurry ? 0 : least + Math.random() * (most - least), dialWhenSeen)
-    if (lost) inbox.add(() => options.onDrop?.(error, client)) // which may end the client
+    if (lost || (greeted && unauthorized)) inbox.add(() => options.onDrop?.(error, client)) // which may end the client
   }
 
   function end(error?: Error) {
@@ -479,7 +481,7 @@ export async function connect<Events = AnyEvents, Sent = Events>(
   }
 
   if (session) {
-    if (await hold(`wspulse ${session.id}`, over.promise)) {
+    if (await hold(`wspulse ${session.token}`, over.promise)) {
       ledger.adopt(session)
       for (const raw of session.inbox)
         if (typeof raw === 'number') tellGap(raw)
@@ -487,9 +489,8 @@ export async function connect<Events = AnyEvents, Sent = Events>(
         else take(raw as string, sizeOf(raw as string))
     } else tellLost({ reason: 'conflict', unprocessed: [] }) // another tab has it
   }
-  const unwatch = watchPage(wake, leavePage)
   const stop = () => (greeted ? client.close() : end(signal!.reason))
-  signal?.addEventListener('abort', stop)
+  const unwatch = watchPage(wake, leavePage, stop, signal)
   if (signal?.aborted) stop()
   else dial()
   await opened.promise

@@ -59,7 +59,7 @@ export const fits = (value: any, least: any) =>
 export function parse(data: string | ArrayBuffer): Control {
   try {
     const m = JSON.parse(typeof data === 'string' ? data : new TextDecoder('utf-8', { fatal: true }).decode(data))
-    const [min = 0, max = 0] = m.after ?? []
+    const [min, max] = m.after ?? [0, 0]
     if (
       sizeOf(data) <= MAX_SIZE &&
       Object.hasOwn(LEAST, m.t) &&

@@ -29,7 +29,7 @@ export const jsonCodec: Codec = {
   encode: JSON.stringify,
   decode(data) {
     const frame = JSON.parse(data as string)
-    if (frame?.constructor !== Object) throw new Error('no object')
+    if (Object(frame) !== frame || Array.isArray(frame)) throw new Error('no object')
     return frame
   },
 }

@@ -109,6 +109,7 @@ export function newInbox(eased: () => void) {
     /** There will be no more frames, and no more callbacks. */
     end() {
       over = true
+      items.length = 0
       for (const pull of pulls.splice(0)) pull()
     },
 

@@ -18,7 +18,7 @@ export interface Lost {
   unprocessed: Frame[]
 }
 
-/** A session between two clients: what `exportSession` returns, and `connect` takes. With the default codec it is JSON. */
+/** A session between two clients: what `exportSession` returns, and `connect` takes. It is JSON with the default codec. */
 export interface Session {
   id: string
   token: string
@@ -45,18 +45,18 @@ export interface WebSocketLike {
 
 type Callback<Args extends unknown[]> = (...args: Args) => unknown
 
-/** All of it is optional. Callbacks run one at a time, in order. One that returns a promise has the next ones wait for it. */
+/** All of it is optional. Callbacks run one at a time, in order. One that returns a promise has the next ones wait. */
 export interface Options<Events = AnyEvents, Sent = Events> {
   /** Subprotocols to offer beside wspulse.v1, or a function, called for each dial, since tokens expire. */
   protocols?: string[] | (() => string[] | Promise<string[]>)
-  /** false: do without wspulse.v1, for servers that do not know it. Nothing is acknowledged then, and nothing certain. */
+  /** false: do without wspulse.v1, for servers that do not know it. Nothing is acknowledged then, nor certain. */
   protocol?: boolean
 
   /** Gets each frame. Without it frames wait for a loop: `for await (const frame of client)`. */
   onMessage?: Callback<[frame: FrameOf<Events>, client: Client<Events, Sent>]>
   /** The server had to drop n messages, which stood between the frame before and the one after. */
   onGap?: Callback<[n: number, client: Client<Events, Sent>]>
-  /** The connection is lost, and the client will try to come back. */
+  /** The connection is lost, and the client will try to come back; or it does, and is found to be unauthorized. */
   onDrop?: Callback<[error: Error, client: Client<Events, Sent>]>
   /** The client has come back. */
   onRestore?: Callback<[client: Client<Events, Sent>]>
@@ -76,7 +76,7 @@ export interface Options<Events = AnyEvents, Sent = Events> {
 
   /** Gives up the first dial; later it closes the client. */
   signal?: AbortSignal
-  /** The first dial is tried again too, as long as that makes sense: `connect` waits. Default false. */
+  /** The first dial is tried again too, unless it is found to be unauthorized twice: `connect` waits. Default false. */
   retryFirst?: boolean
   /** How often to try to come back after a drop. Default Infinity; 0: not at all. */
   retries?: number

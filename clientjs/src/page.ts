@@ -1,4 +1,4 @@
-// The life of a page, as far as a connection has a part in it. In Node, and in workers, there is less of it, or nothing.
+// The life of a page, as far as a connection has a part in it. In Node and in workers there is less of it, or nothing.
 
 const page = globalThis as Partial<Pick<typeof globalThis, 'document' | 'navigator' | 'addEventListener'>>
 
@@ -6,18 +6,19 @@ const page = globalThis as Partial<Pick<typeof globalThis, 'document' | 'navigat
 export const isHidden = () => page.document?.visibilityState === 'hidden'
 
 /**
- * Calls wake when the network or somebody's attention may be back, and hide when the page goes away for good. It returns
- * a function that ends that.
+ * Calls wake when the network or somebody's attention may be back, hide when the page goes away for good, and stop when
+ * a signal says so. It returns a function that ends that.
  */
-export function watchPage(wake: () => void, hide: () => void): () => void {
+export function watchPage(wake: () => void, hide: () => void, stop: () => void, signal?: AbortSignal): () => void {
   const watched = new AbortController()
-  const on = (target: typeof page | undefined, event: string, fn: (event: any) => void) =>
+  const on = (target: typeof page | AbortSignal | undefined, event: string, fn: (event: any) => void) =>
     target?.addEventListener?.(event, fn, watched)
   on(page, 'online', wake)
   on(page, 'pageshow', (event) => event.persisted && wake()) // from the back/forward cache
   on(page, 'pagehide', (event) => event.persisted || hide())
   on(page.document, 'visibilitychange', () => isHidden() || wake())
   on(page.document, 'resume', wake) // it was frozen
+  on(signal, 'abort', stop)
   return () => watched.abort()
 }
 

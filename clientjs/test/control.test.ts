@@ -25,7 +25,7 @@ const WRONG = [
   ...['', '"reason":""', '"reason":7,"reconnect":true', '"reason":"","reconnect":1'].map(
     (fields) => `{"t":"bye","at":0${fields && `,${fields}`}}`,
   ),
-  ...['5', '{}', '[1]', '[2,1]', '[-1,1]', '["1",2]', '[0,1e308]'].map(
+  ...['5', '{}', '[]', '[1]', '[2,1]', '[-1,1]', '["1",2]', '[0,1e308]'].map(
     (after) => `{"t":"bye","at":0,"reason":"","reconnect":true,"after":${after}}`,
   ),
   '{"t":"ping","at":0}'.padEnd(4097),

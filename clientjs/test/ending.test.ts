@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { expect, test } from 'vitest'
 import { newWorld, pass } from './world.js'
 
@@ -116,6 +117,19 @@ test('a signal gives the first dial up, or what is waited for before it', async 
   }
   await pass(60_000)
   expect(world.dials).toBe(2)
+})
+
+test('a signal that outlives its clients keeps none of them', async () => {
+  const { signal } = new AbortController()
+  const a = await world.connect({ signal })
+  expect(getEventListeners(signal, 'abort').length).toBe(1)
+  a.client.close()
+  await pass(5000)
+  const b = world.dial({ signal })
+  await pass()
+  world.socket.end()
+  await expect(b.connecting).rejects.toThrow()
+  expect(getEventListeners(signal, 'abort').length).toBe(0)
 })
 
 test('a signal closes a client that is connected', async () => {

@@ -130,9 +130,9 @@ test('a claim acknowledges what waits for callbacks, and the ack after hello is 
 
 test('a message that is no frame is reported, dropped, and counted', async () => {
   const a = await world.connect()
-  for (const text of ['{', '[]', 'null', '7', '']) world.socket.data(text)
+  for (const text of ['{', '[{}]', 'null', '7', '']) world.socket.data(text)
   world.socket.control({ t: 'ping', at: 5 })
-  world.socket.data({ event: 's' })
+  world.socket.data({ event: 's', constructor: 1 } as object)
   expect(a.heard()).toBe('s')
   expect(world.reported()).toEqual(Array(5).fill('wspulse: a message is no frame: dropped'))
   await pass(1000)

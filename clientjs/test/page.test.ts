@@ -116,6 +116,13 @@ test('a path is dead when nothing has come for 2.5 heartbeats', async () => {
   expect(a.heard()).toBe('drop')
 })
 
+test('a path is dead also where the clock was set back', async () => {
+  const a = await world.connect()
+  vi.setSystemTime(Date.now() - 3_600_000)
+  await pass(51_000)
+  expect(a.heard()).toBe('drop')
+})
+
 test('the option heartbeat counts, and not what the server says', async () => {
   const a = await world.connect({ heartbeat: 1000 })
   await pass(2499)

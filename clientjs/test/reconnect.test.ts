@@ -101,6 +101,31 @@ for (const [reason, code] of [
     }
   })
 
+test('whoever is let in no more is told so each time', async () => {
+  const a = await world.connect()
+  await pass(5000)
+  await world.redial()
+  for (let i = 0; i < 3; i++) {
+    const { dials } = world
+    world.socket.bye('unauthorized', true, 4401)
+    await pass()
+    expect(a.heard()).toBe(i ? 'drop' : 'drop drop')
+    expect(a.errors.at(-1).code).toBe(4401)
+    expect(await until(() => world.dials > dials, 30_000)).toBe(true)
+  }
+})
+
+test('whoever is not let in twice does not try a third time, also with retryFirst', async () => {
+  const a = world.dial({ retryFirst: true })
+  await pass()
+  for (let i = 0; i < 2; i++) {
+    world.socket.bye('unauthorized', true, 4401)
+    await pass(1)
+  }
+  await expect(a.connecting).rejects.toMatchObject({ code: 4401 })
+  expect(world.dials).toBe(2)
+})
+
 test('url and protocols are called for each dial', async () => {
   let n = 0
   await world.connect({ url: async () => `https://server/${++n}`, protocols: () => [`token-${n}`] })

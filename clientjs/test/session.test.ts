@@ -180,6 +180,34 @@ test('a second tab with the same session gets a new one, and is told', async () 
   expect([client.id, client.connected, second.client.id]).toEqual(['alice', true, 'alice-2'])
 })
 
+test('sessions of one name at two servers have nothing to do with each other', async () => {
+  world.becomePage()
+  const one = stored(await world.connect())
+  const two = stored(await world.connect({}, { token: 'u1' }))
+  for (const [session, net] of [
+    [one, world.net],
+    [two, new Network()],
+  ] as const) {
+    const a = world.dial({ session, WebSocket: net.WebSocket })
+    await pass()
+    expect(net.last.offers[1]).toContain(session.token)
+    net.last.hello({ token: `${session.token}2`, resumed: true })
+    await a.connecting
+  }
+})
+
+test('nothing comes behind onDisconnect, whatever ends the client', async () => {
+  const a = await world.connect({
+    async onSessionLost(_, client) {
+      client.exportSession() // and what comes behind it waits for the promise
+    },
+  })
+  await world.redial()
+  world.socket.hello({ token: 't2', reason: 'expired' })
+  await pass()
+  expect(a.heard()).toBe('drop disconnect')
+})
+
 test('where a tab that has the session ends within a second, the next one has it', async () => {
   world.becomePage()
   const session = stored(await world.connect())
