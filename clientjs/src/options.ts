@@ -18,7 +18,7 @@ export interface Lost {
   unprocessed: Frame[]
 }
 
-/** A session between two clients: what `exportSession` returns, and `connect` takes. It is JSON with the default codec. */
+/** What passes a session on: `exportSession` returns and `connect` takes. With the default codec it is JSON. */
 export interface Session {
   id: string
   token: string
