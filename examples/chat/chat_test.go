@@ -1,21 +1,21 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"go.uber.org/zap"
 
 	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/rpc"
 	"github.com/wspulse/server/wstest"
 )
 
@@ -28,296 +28,378 @@ type house struct {
 }
 
 func open(t *testing.T) *house {
-	h := &house{t: t, chat: newChat(30*time.Second, zap.NewNop())}
-	t.Cleanup(h.chat.server.Close)
-	h.Server = wstest.NewServer(t, newHandler(h.chat), func(s *http.Server) { s.ConnContext = withSocket })
-	h.http = &http.Client{
-		Transport:     &http.Transport{DialContext: h.Listener.DialContext, DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	h := &house{t: t, chat: newChat(30*time.Second, "sesame", slog.New(slog.DiscardHandler))}
+	h.Server = wstest.NewServer(t, h.chat.handler())
+	h.http = &http.Client{Transport: &http.Transport{DialContext: h.Listener.DialContext, DisableKeepAlives: true}}
+	t.Cleanup(func() { _ = h.chat.server.Shutdown(context.Background()) }) // no callback outlives the bubble
 	return h
 }
 
-func secretOf(name string) string { return strings.Repeat(name+"-", 16)[:32] }
-
-func socketPath(name, room, secret string) string {
-	return "/ws?" + url.Values{"name": {name}, "room": {room}, "secret": {secret}}.Encode()
+// path is where a member connects to.
+func path(name string, rooms ...string) string {
+	return "/ws?" + url.Values{"name": {name}, "room": rooms}.Encode()
 }
 
-func (h *house) enter(name, room string) *wstest.Client {
+// from is the cookie of a browser.
+func from(browser string) wstest.DialOption {
+	return wstest.WithHeader(http.Header{"Cookie": {cookieName + "=" + browser}})
+}
+
+// enter opens a tab of a member, in a browser of that name.
+func (h *house) enter(name string, rooms ...string) *wstest.Client {
 	h.t.Helper()
-	client := h.Dial(socketPath(name, room, secretOf(name)))
+	client := h.Dial(path(name, rooms...), wstest.WithPresence(), from(name+"'s"))
 	synctest.Wait()
 	return client
 }
 
-// told returns what a client has been told since it was asked last, one event a line.
-func (h *house) told(client *wstest.Client) string {
+// told returns what a client has been told since it was asked last.
+func (h *house) told(client *wstest.Client) (all []string) {
 	h.t.Helper()
 	synctest.Wait()
-	var (
-		b   strings.Builder
-		ids = make(map[string]bool)
-	)
 	for _, f := range client.Received() {
-		var pl struct {
-			Name, From, Text, Ref string
-			At                    int64
-			Members               []presence
+		var what said
+		if err := wspulse.Bind(f, &what); err != nil {
+			h.t.Fatal(err)
 		}
-		if err := json.Unmarshal(f.Payload, &pl); err != nil {
-			h.t.Fatalf("%s: %v", f.Payload, err)
-		}
-		if f.ID == "" || ids[f.ID] {
-			h.t.Errorf("the ID %q of %s is missing or comes twice", f.ID, f.Event)
-		}
-		ids[f.ID] = true
-		switch f.Event {
-		case "joined", "left", "away", "back":
-			fmt.Fprintf(&b, "%s %s:", f.Event, pl.Name)
-			for _, m := range pl.Members {
-				fmt.Fprintf(&b, " %s", m.Name)
-				if m.Away {
-					b.WriteString("(away)")
-				}
-			}
-		case "message":
-			fmt.Fprintf(&b, "%s says %s", pl.From, pl.Text)
-			if pl.Ref != "" {
-				fmt.Fprintf(&b, " (%s)", pl.Ref)
-			}
-		default:
-			fmt.Fprintf(&b, "%s: %s", f.Event, pl.Text)
-		}
-		timed := slices.Contains([]string{"message", "announcement", "private"}, f.Event)
-		if timed && pl.At != time.Now().UnixMilli() {
+		if f.Event != "ack" && what.At != time.Now().UnixMilli() {
 			h.t.Errorf("the time of %s is wrong: %s", f.Event, f.Payload)
 		}
-		b.WriteString("\n")
+		all = append(all, strings.TrimSpace(fmt.Sprintf("%s %s: %s %s", what.Room, f.Event, what.From, what.Text)))
 	}
-	return b.String()
+	return all
 }
 
 func (h *house) expect(client *wstest.Client, lines ...string) {
 	h.t.Helper()
-	if got, want := h.told(client), strings.Join(append(lines, ""), "\n"); got != want {
-		h.t.Errorf("was told:\n%swant:\n%s", got, want)
+	if got := h.told(client); strings.Join(got, "\n") != strings.Join(lines, "\n") {
+		h.t.Errorf("was told %q, want %q", got, lines)
 	}
 }
 
-// request sends a request and returns the status and the body.
-func (h *house) request(method, path, body string, header ...string) (int, string, http.Header) {
-	h.t.Helper()
-	r, err := http.NewRequestWithContext(h.t.Context(), method, "http://wstest"+path, strings.NewReader(body))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	response, err := h.http.Do(r)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return response.StatusCode, strings.TrimSpace(string(data)), response.Header
+type payload map[string]string
+
+// say says something, which is fit to be said.
+func say(client *wstest.Client, room, text string) {
+	client.ExpectReply(client.Request("say", payload{"room": room, "text": text}))
 }
 
-func say(text string) wspulse.Frame {
-	return wspulse.Frame{Event: "say", Payload: fmt.Appendf(nil, `{"text":%q}`, text)}
-}
-
-var (
-	drop  = wspulse.Frame{Event: "drop"}
-	leave = wspulse.Frame{Event: "leave"}
-)
-
-func TestChat_MembersComeTalkAndGo(t *testing.T) {
+func TestChat_MembersTalkInTheirRooms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
-		ann := h.enter("ann", "lobby")
-		bob := h.enter("bob", "lobby")
-		eve := h.enter("eve", "cellar")
-		h.expect(ann, "joined ann: ann", "joined bob: ann bob")
-		h.expect(bob, "joined bob: ann bob")
-
-		ann.Send(wspulse.Frame{ID: "x-1", Event: "say", Payload: []byte(`{"text":" <b>hello</b> \n"}`)})
-		h.expect(ann, "ann says <b>hello</b> (x-1)")
-		h.expect(bob, "ann says <b>hello</b> (x-1)")
-
-		ann.Send(leave)
-		h.expect(ann)
-		ann.ExpectClose(1000, "")
-		h.expect(bob, "left ann: bob")
-		h.expect(eve, "joined eve: eve")
-	})
-}
-
-func TestChat_ResumeBringsWhatWasSaidMeanwhileInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t)
-		ann := h.enter("ann", "lobby")
-		bob := h.enter("bob", "lobby")
-		h.told(ann)
-		ann.Send(drop)
-		h.expect(bob, "joined bob: ann bob", "away ann: ann(away) bob")
-		if err := ann.Err(); !websocket.IsCloseError(err, websocket.CloseAbnormalClosure) {
-			t.Errorf("ann's connection has ended with %v, want it cut without a close frame", err)
-		}
-
-		for i := range 3 {
-			bob.Send(say(fmt.Sprint(i)))
-		}
+		ann, bob, eve := h.enter("ann", "harbour"), h.enter("bob"), h.enter("eve")
+		bob.ExpectReply(bob.Request("join", payload{"room": "harbour"}))
+		said := ann.Request("say", payload{"room": "harbour", "text": " <b>hello</b> \n"})
+		ann.ExpectReply(said)
+		h.expect(ann, "harbour message: ann <b>hello</b>")
 		synctest.Wait()
-		ann = h.enter("ann", "cellar") // the room of the session stays
-		bob.Send(say("3"))
-		h.expect(ann, "away ann: ann(away) bob", "bob says 0", "bob says 1", "bob says 2", "back ann: ann bob", "bob says 3")
-	})
-}
-
-func TestChat_WindowPassesAndTheNameIsFree(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t)
-		ann := h.enter("ann", "lobby")
-		bob := h.enter("bob", "lobby")
-		ann.Drop()
-		h.expect(bob, "joined bob: ann bob", "away ann: ann(away) bob")
-		time.Sleep(30*time.Second - 1)
+		if f := bob.Receive(); f.ID != said.ID || f.Event != "message" {
+			t.Errorf("bob got %s %s, want a message with the ID of the request, %s", f.Event, f.ID, said.ID)
+		}
+		say(eve, "lobby", "good morning")
+		for _, c := range []*wstest.Client{ann, bob, eve} {
+			h.expect(c, "lobby message: eve good morning")
+		}
+		bob.ExpectReply(bob.Request("leave", payload{"room": "harbour"}))
+		say(ann, "harbour", "anybody?")
+		h.expect(ann, "harbour message: ann anybody?")
 		h.expect(bob)
-		time.Sleep(time.Nanosecond)
-		h.expect(bob, "left ann: bob")
-
-		h.Dial(socketPath("ann", "lobby", secretOf("another")))
-		h.expect(bob, "joined ann: ann bob")
 	})
 }
 
-func TestChat_TakenNameIsRefused(t *testing.T) {
+func TestChat_PresenceIsOfSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
-		ann := h.enter("ann", "lobby")
-		wish := fmt.Sprintf(`{"name":"ann","room":"cellar","secret":%q}`, secretOf("mallory"))
-		status, body, _ := h.request("POST", "/join", wish)
-		if want := `{"error":"somebody else has this name; choose another"}`; status != 409 || body != want {
-			t.Errorf("joining with a taken name got %d %s, want 409 %s", status, body, want)
+		ids := func(names ...string) (ids []string) {
+			for _, name := range names {
+				for _, tab := range h.chat.server.GetUser(name) {
+					ids = append(ids, tab.ID())
+				}
+			}
+			return ids
 		}
-		_, response, err := h.TryDial(socketPath("ann", "cellar", secretOf("mallory")))
-		if err == nil || response.StatusCode != 401 {
-			t.Errorf("a socket with a taken name got %v, want status 401", err)
-		}
-		h.expect(ann, "joined ann: ann")
-
-		ann.Send(leave)
-		synctest.Wait()
-		if status, body, _ = h.request("POST", "/join", wish); status != 204 {
-			t.Errorf("joining with the free name got %d %s, want 204", status, body)
-		}
+		ann, bob := h.enter("ann", "harbour"), h.enter("bob", "harbour")
+		first := ids("bob")
+		second := h.enter("bob")
+		ann.ExpectPresence("lobby", ids("ann", "bob")...)
+		ann.ExpectPresence("harbour", append(ids("ann"), first...)...)
+		bob.Drop()
+		ann.ExpectAway("harbour", first...)
+		time.Sleep(30 * time.Second) // the window
+		ann.ExpectPresence("harbour", ids("ann")...)
+		second.Close(1000, "")
+		time.Sleep(31 * time.Second)
+		ann.ExpectPresence("lobby", ids("ann")...)
 	})
 }
 
-func TestChat_NameIsKeptForASocketThatOpens(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := open(t)
-		if err := h.chat.roster.arrive("ann", secretOf("ann"), nil); err != nil {
-			t.Fatal(err)
-		}
-		_, response, err := h.TryDial(socketPath("ann", "lobby", secretOf("bob")))
-		if err == nil || response.StatusCode != 401 {
-			t.Errorf("a socket with that name got %v, want 401", response)
-		}
-		if status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("bob")), ""); status != 400 {
-			t.Errorf("a page with that name got %d, want 400", status)
-		}
-		wish := fmt.Sprintf(`{"name":"ann","room":"lobby","secret":%q}`, secretOf("bob"))
-		if status, _, _ := h.request("POST", "/join", wish); status != 409 {
-			t.Errorf("the name of a socket on its way got %d, want 409", status)
-		}
-		time.Sleep(arrivalTime + 1)
-		if status, _, _ := h.request("POST", "/join", wish); status != 204 {
-			t.Errorf("the name of a socket that did not open got %d, want 204", status)
-		}
-	})
-}
-
-func TestChat_RefusedSocketChangesNothing(t *testing.T) {
-	for what, header := range map[string][]string{
-		"no upgrade": {},
-		"foreign origin": {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13",
-			"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Origin", "http://evil.example"},
-		"old version": {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "8"},
-		"no key":      {"Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13"},
+func TestChat_Refusals(t *testing.T) {
+	long := strings.Repeat("é", 1000)
+	for _, c := range []struct {
+		event   string
+		payload any
+		code    string // of the failure; "": there is none
+		text    string // part of it
+	}{
+		{"say", payload{"room": "lobby", "text": " \t"}, rpc.CodeInvalid, "the text is empty"},
+		{"say", payload{"room": "lobby", "text": long + "é"}, rpc.CodeInvalid, "more than 1000 characters"},
+		{"say", payload{"room": "lobby", "text": long}, "", ""},
+		{"say", payload{"room": "harbour", "text": "hi"}, rpc.CodeForbidden, "join the room first"},
+		{"say", "hello", rpc.CodeInvalid, ""},
+		{"join", payload{"room": ""}, rpc.CodeInvalid, "must not be empty"},
+		{"join", payload{"room": "two words"}, rpc.CodeInvalid, "the room may have letters, digits, - and _"},
+		{"join", payload{"room": "-x"}, rpc.CodeInvalid, "begins with a letter or digit"},
+		{"join", payload{"room": strings.Repeat("ü", 25)}, rpc.CodeInvalid, "the room must have 1 to 24 characters"},
+		{"join", payload{"room": "Café-2"}, "", ""},
+		{"join", payload{"room": "lobby"}, "", ""},
+		{"leave", payload{"room": "lobby"}, rpc.CodeInvalid, "leaves its home only by ending"},
+		{"leave", payload{"room": "harbour"}, rpc.CodeInvalid, "not in that room"},
+		{"count", payload{"room": "harbour"}, rpc.CodeForbidden, "join the room first"},
+		{"kick", payload{"name": "ann", "key": "guess"}, rpc.CodeForbidden, "not the key of admins"},
+		{"kick", payload{"name": "ann", "key": ""}, rpc.CodeForbidden, "not the key of admins"},
+		{"kick", payload{"name": "ann", "key": "sesame", "reason": long}, rpc.CodeInvalid, "123 are allowed"},
+		{"sing", nil, "unknown", "there is no such event"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := open(t)
-			ann, bob := h.enter("ann", "lobby"), h.enter("bob", "lobby")
-			refused := func() {
-				t.Helper()
-				status, _, _ := h.request("GET", socketPath("ann", "lobby", secretOf("ann")), "", header...)
-				if status != 400 && status != 403 {
-					t.Errorf("%s: got %d, want 400 or 403", what, status)
-				}
+			ann, bob := h.enter("ann"), h.enter("bob")
+			request := bob.Request(c.event, c.payload)
+			if c.code == "" {
+				bob.ExpectReply(request)
+			} else if text := bob.ExpectFailure(request, c.code); !strings.Contains(text, c.text) {
+				t.Errorf("%s %.40v: %q, want %q in it", c.event, c.payload, text, c.text)
 			}
-			h.told(bob)
-			for range 2 {
-				refused()
-				ann.Send(drop)
-				h.expect(bob, "away ann: ann(away) bob")
-				ann = h.enter("ann", "lobby")
-				h.expect(bob, "back ann: ann bob")
-			}
-			refused()
-			h.request("POST", "/users/ann/kick", "")
-			h.expect(bob, "left ann: bob")
-			refused()
-			wish := fmt.Sprintf(`{"name":"ann","room":"lobby","secret":%q}`, secretOf("another"))
-			if status, body, _ := h.request("POST", "/join", wish); status != 204 {
-				t.Errorf("%s: the name then got %d %s, want 204", what, status, body)
+			if got := h.told(ann); (len(got) > 0) != (c.event == "say" && c.code == "") {
+				t.Errorf("%s %.40v: ann was told %.40q", c.event, c.payload, got)
 			}
 		})
 	}
 }
 
-func TestChat_OpenedElsewhere(t *testing.T) {
+func TestChat_AtMostFiveRooms(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
-		bob := h.enter("bob", "lobby")
-		first := h.enter("ann", "lobby")
-		second := h.enter("ann", "cellar")
-		first.ExpectClose(1000, "duplicate connection id")
-		h.expect(bob, "joined bob: bob", "joined ann: ann bob", "left ann: bob")
-		h.expect(second, "joined ann: ann")
+		ann := h.enter("ann", "a", "b", "c", "lobby")
+		ann.ExpectReply(ann.Request("join", payload{"room": "d"}))
+		text := ann.ExpectFailure(ann.Request("join", payload{"room": "e"}), "full")
+		if text != "nobody is in more than 5 rooms; leave one first" {
+			t.Errorf("the sixth room is refused with %q", text)
+		}
+		ann.ExpectReply(ann.Request("join", payload{"room": "d"})) // is there already
+		ann.ExpectReply(ann.Request("leave", payload{"room": "a"}))
+		ann.ExpectReply(ann.Request("join", payload{"room": "e"}))
 	})
 }
 
-func TestChat_ComplaintsGoToTheSender(t *testing.T) {
+func TestChat_WhoIsLetIn(t *testing.T) {
+	origin := func(origin string) wstest.DialOption {
+		return wstest.WithHeader(http.Header{"Cookie": {cookieName + "=x"}, "Origin": {origin}})
+	}
+	for _, c := range []struct {
+		path   string
+		option wstest.DialOption
+		status int    // 101: is let in
+		heard  string // by a page
+	}{
+		{path("zoë", "Café-2"), from("x"), 101, "hello:new"},
+		{path("zoë"), origin("http://wstest"), 101, "hello:new"},
+		{path("zoë"), origin("http://evil.example"), 403, "bye:origin close:4403"},
+		{path("zoë"), origin("null"), 403, "bye:origin close:4403"},
+		{path("zoë"), wstest.WithHeader(nil), 401, "bye:the cookie of the page is missing close:4401"},
+		{path(""), from("x"), 400, "bye:the name must have 1 to 24 characters close:4001"},
+		{path(strings.Repeat("x", 25)), from("x"), 400, "bye:the name must have 1 to 24 characters close:4001"},
+		{path("<b>"), from("x"), 400,
+			"bye:the name may have letters, digits, - and _, and begins with a letter or digit close:4001"},
+		{path("zoë", ".."), from("x"), 400,
+			"bye:the room may have letters, digits, - and _, and begins with a letter or digit close:4001"},
+		{path("zoë", "a", "b", "c", "d", "e"), from("x"), 400,
+			"bye:nobody is in more than 5 rooms; leave one first close:4001"},
+		{path("ann"), from("ann's"), 101, "hello:new"},
+		{path("ann"), from("mallory's"), 409, "bye:somebody else has this name; choose another close:4002"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := open(t)
+			h.enter("ann")
+			_, response, _ := h.TryDial(c.path, c.option)
+			if response == nil || response.StatusCode != c.status {
+				t.Errorf("%s got %v, want %d", c.path, response, c.status)
+			}
+			page := h.NewSession(c.path, c.option).Connect()
+			synctest.Wait()
+			if heard := page.Heard(); heard != c.heard {
+				t.Errorf("%s: a page hears %q, want %q", c.path, heard, c.heard)
+			}
+		})
+	}
+}
+
+func TestChat_NameIsABrowsersUntilItsLastSessionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := open(t)
-		ann := h.enter("ann", "lobby")
-		bob := h.enter("bob", "lobby")
-		h.told(ann)
-		h.told(bob)
-		ann.Send(
-			wspulse.Frame{Event: "sing"},
-			wspulse.Frame{Event: "say", Payload: []byte(`"hello"`)},
-			say(" \t"),
-			say(strings.Repeat("é", 1001)),
-			wspulse.Frame{ID: strings.Repeat("x", 65), Event: "say", Payload: []byte(`{"text":"hi"}`)},
-			say(strings.Repeat("é", 1000)),
-		)
-		h.expect(ann,
-			`error: there is no event "sing"`,
-			`error: the payload must be {"text": "..."}`,
-			`error: the text is empty`,
-			`error: the text has more than 1000 characters`,
-			`error: the ID of a frame has at most 64 bytes`,
-			`ann says `+strings.Repeat("é", 1000))
-		h.expect(bob, `ann says `+strings.Repeat("é", 1000))
+		refused := func() {
+			t.Helper()
+			synctest.Wait()
+			if _, response, err := h.TryDial(path("ann"), from("mallory's")); err == nil || response.StatusCode != 409 {
+				t.Errorf("mallory got the name: %v", err)
+			}
+		}
+		page := h.NewSession(path("ann"), from("ann's")).Connect()
+		second := h.NewSession(path("ann"), from("ann's")).Connect()
+		refused()
+		page.Bye()
+		refused()
+		second.Drop()
+		refused()
+		time.Sleep(29 * time.Second)
+		refused()
+		second.Connect() // comes back
+		time.Sleep(time.Minute)
+		refused()
+		second.Bye()
+		synctest.Wait()
+		if n := len(h.chat.names.owners); n != 0 {
+			t.Errorf("%d names are kept for nobody", n)
+		}
+		h.Dial(path("ann"), from("mallory's"))
+	})
+}
+
+// TestNames_OfTwoAtOnceOneIsLetIn: both were told that the name is free.
+func TestNames_OfTwoAtOnceOneIsLetIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked sync.WaitGroup
+		asked.Add(2)
+		h := open(t)
+		connect := h.chat.connect
+		both := wspulse.NewServer(func(r *http.Request) (roomID, connectionID string, err error) {
+			roomID, connectionID, err = connect(r)
+			asked.Done()
+			asked.Wait() // until both have been told
+			return roomID, connectionID, err
+		}, wspulse.WithOnConnect(h.chat.names.take), wspulse.WithOnDisconnect(h.chat.names.free))
+		network := wstest.NewServer(t, both)
+		tabs := make(chan *wstest.Session, 2)
+		for _, browser := range []string{"ann's", "mallory's"} {
+			go func() { tabs <- network.NewSession(path("ann"), from(browser)).Connect() }()
+		}
+		heard := []string{}
+		for range 2 {
+			tab := <-tabs
+			synctest.Wait()
+			heard = append(heard, tab.Heard())
+		}
+		const out = "hello:new bye:" + nameTaken + " close:4002"
+		if (heard[0] == out) == (heard[1] == out) {
+			t.Errorf("they heard %q, want one to be let in, and the other to hear %q", heard, out)
+		}
+		if len(both.GetUser("ann")) != 1 {
+			t.Error("there are two of them")
+		}
+	})
+}
+
+func TestChat_ResumeBringsWhatWasSaidMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		ann, bob := h.NewSession(path("ann", "harbour"), from("ann's")).Connect(), h.enter("bob", "harbour")
+		time.Sleep(time.Second)
+		ann.Heard()
+		ann.Drop()
+		for i := range 3 {
+			say(bob, []string{"lobby", "harbour"}[i%2], fmt.Sprint(i))
+		}
+		time.Sleep(29 * time.Second)
+		ann.Connect()
+		synctest.Wait()
+		if heard := ann.Heard(); heard != "hello:resumed message message message" {
+			t.Errorf("ann heard %s", heard)
+		}
+		ann.Drop()
+		time.Sleep(31 * time.Second) // a second after the window
+		ann.Connect()
+		synctest.Wait()
+		if heard := ann.Heard(); heard != "hello:expired" {
+			t.Errorf("after the window ann heard %s", heard)
+		}
+	})
+}
+
+func TestChat_CountsForWhoListens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		ann, bob := h.enter("ann"), h.enter("bob")
+		request := ann.Request("count", payload{"room": "lobby"})
+		ann.ExpectReply(request)
+		bob.ExpectFailure(bob.Request("count", payload{"room": "lobby"}), "busy")
+		time.Sleep(3 * time.Second)
+		for _, c := range []*wstest.Client{ann, bob} {
+			synctest.Wait()
+			frames := c.Received()
+			if len(frames) != countTo {
+				t.Fatalf("got %d numbers, want %d", len(frames), countTo)
+			}
+			for i, f := range frames {
+				want := fmt.Sprintf(`,"n":%d,"of":3000}`, i+1)
+				if f.ID != request.ID || f.Event != "count" || !strings.HasSuffix(string(f.Payload), want) {
+					t.Fatalf("got %s %s %s, want %s", f.ID, f.Event, f.Payload, want)
+				}
+			}
+		}
+		bob.ExpectReply(bob.Request("count", payload{"room": "lobby"}))
+		time.Sleep(time.Second)
+		h.chat.server.KickUser("bob") // whose count ends with him
+		synctest.Wait()
+		ann.ExpectReply(ann.Request("count", payload{"room": "lobby"}))
+	})
+}
+
+// TestChat_WhoIsAwayWhileItCountsIsToldWhatWasDropped: a reply to sync stands behind all of that.
+func TestChat_WhoIsAwayWhileItCountsIsToldWhatWasDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		ann, bob := h.NewSession(path("ann"), from("ann's")).Connect(), h.enter("bob")
+		time.Sleep(time.Second)
+		ann.Drop()
+		ann.Heard()
+		bob.ExpectReply(bob.Request("count", payload{"room": "lobby"}))
+		time.Sleep(4 * time.Second)
+		ann.Connect()
+		synctest.Wait()
+		ann.SendMessage(websocket.TextMessage, []byte(`{"id":"s","event":"sync"}`))
+		synctest.Wait()
+		heard := strings.Fields(ann.Heard())
+		if heard[0] != "hello:resumed" || heard[len(heard)-1] != "ack" {
+			t.Errorf("it begins with %s and ends with %s, want hello:resumed and the reply", heard[0], heard[len(heard)-1])
+		}
+		came, dropped := 0, 0
+		for _, what := range heard {
+			n := 0
+			if _, err := fmt.Sscanf(what, "gap:%d", &n); err == nil {
+				dropped += n
+			} else if what == "count" {
+				came++
+			}
+		}
+		// A buffer of 1024 frames is full of numbers when the count ends.
+		if came != 1024 || came+dropped != countTo {
+			t.Errorf("%d came and %d were dropped, of %d", came, dropped, countTo)
+		}
+	})
+}
+
+func TestChat_KickSaysWhy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := open(t)
+		ann, first, second := h.enter("ann"), h.enter("bob"), h.enter("bob")
+		kick := payload{"name": "bob", "reason": " no shouting ", "key": "sesame"}
+		for _, want := range []int{2, 0} { // 0: he is out already
+			var tabs int
+			if err := wspulse.Bind(ann.ExpectReply(ann.Request("kick", kick)), &tabs); err != nil || tabs != want {
+				t.Errorf("%d tabs are out, want %d (%v)", tabs, want, err)
+			}
+		}
+		first.ExpectClose(codeKicked, "no shouting")
+		second.ExpectClose(codeKicked, "no shouting")
+		h.enter("bob") // may come back
 	})
 }

@@ -1,87 +1,97 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"flag"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/wspulse/server/examples/internal/program"
 )
 
-// TestRun_ServesUntilItIsTold is the one test with real sockets.
-func TestRun_ServesUntilItIsTold(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	printed := make(lines, 1)
-	var log bytes.Buffer // read when run has returned
-	returned := make(chan error, 1)
-	go func() { returned <- run(ctx, []string{"-addr", "127.0.0.1:0"}, printed, &log) }()
+func TestMain(m *testing.M) { program.Main(m, main) }
 
-	url := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(<-printed)
-	for host, want := range map[string]int{"": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+// TestMain_EndsAsItIsTold is the one test with real sockets: what is said before the end is heard.
+func TestMain_EndsAsItIsTold(t *testing.T) {
+	p := program.Start(t, "-addr", "127.0.0.1:0", "-key", "sesame")
+	addr := p.Addr()
+	p.Await("open http://" + addr + "; the key of admins is sesame")
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	do := func(method, path, host string) int {
+		t.Helper()
+		body := strings.NewReader("good night")
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+addr+"/"+path, body)
 		if err != nil {
 			t.Fatal(err)
 		}
 		request.Host = host // instead of that of the URL, unless it is empty
-		response, err := http.DefaultClient.Do(request)
+		request.Header.Set("Authorization", "Bearer sesame")
+		response, err := client.Do(request)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("the page of host %q got %s, want %d", host, response.Status, want)
-		}
+		response.Body.Close()
+		return response.StatusCode
 	}
-	http.DefaultClient.CloseIdleConnections()
-	cancel()
-	if err := <-returned; err != nil {
-		t.Errorf("run returned %v", err)
+	if here, elsewhere := do("GET", "", ""), do("GET", "", "evil.example"); here != 200 || elsewhere != 421 {
+		t.Errorf("the page got %d, and %d of another host, want 200 and 421", here, elsewhere)
 	}
-	if !strings.Contains(log.String(), "server closed") {
-		t.Errorf("the log does not tell of the end: %s", log.String())
-	}
-}
-
-// lines is a writer that hands on what is written.
-type lines chan string
-
-func (l lines) Write(p []byte) (int, error) {
-	l <- string(p)
-	return len(p), nil
-}
-
-func TestRun_Refuses(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ws, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+addr+"/ws?name=ann",
+		http.Header{"Cookie": {cookieName + "=x"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	taken := listener.Addr().String()
-	for _, c := range []struct {
-		args []string
-		is   error
-		text string // of the error, or on stderr
-	}{
-		{[]string{"-addr", taken}, nil, taken + ": bind: address already in use; choose another address with -addr"},
-		{[]string{"-addr", "nonsense"}, nil, "missing port"},
-		{[]string{"-h"}, flag.ErrHelp, `default "127.0.0.1:8080"`},
-		{[]string{"-port", "80"}, errUsage, "not defined: -port"},
-		{[]string{"-resume", "-1s"}, errUsage, "no negative durations"},
-		{[]string{"8080"}, errUsage, "no arguments"},
-	} {
-		var stdout, stderr bytes.Buffer
-		err := run(t.Context(), c.args, &stdout, &stderr)
-		if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error()+stderr.String(), c.text) {
-			t.Errorf("%q: got error %v and\n%s\nwant %q", c.args, err, &stderr, c.text)
+	defer ws.Close()
+	if _, _, err := ws.ReadMessage(); err != nil { // who is there: the session is open
+		t.Fatal(err)
+	}
+	if status := do("POST", "rooms/lobby/announce", ""); status != 204 {
+		t.Errorf("the announcement got %d", status)
+	}
+	heard := make(chan string, 1)
+	go func() {
+		for all := ""; ; {
+			_, data, err := ws.ReadMessage()
+			if err != nil {
+				heard <- all + err.Error()
+				return
+			}
+			all += string(data)
 		}
-		if stdout.Len() > 0 {
-			t.Errorf("%q: printed %s", c.args, &stdout)
+	}()
+	p.Terminate()
+	if all := <-heard; !strings.Contains(all, "good night") || !strings.Contains(all, "1001") {
+		t.Errorf("ann heard %s", all)
+	}
+}
+
+func TestMain_Refuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, c := range []struct {
+		arg, value string
+		fails      bool
+		text       string
+	}{
+		{"-addr", taken.Addr().String(), true, "address already in use"},
+		{"-addr", "nonsense", true, "missing port"},
+		{"-h", "", false, `(default "127.0.0.1:8080")`},
+		{"-port", "80", true, "not defined: -port"},
+		{"-resume", "-1s", true, "no negative durations"},
+		{"8080", "", true, "no arguments"},
+	} {
+		p := program.Start(t, strings.Fields(c.arg+" "+c.value)...)
+		if err := p.Wait(); (err != nil) != c.fails || !strings.Contains(p.Output(), c.text) {
+			t.Errorf("%s %s ended with %v after\n%s\nwant %q", c.arg, c.value, err, p.Output(), c.text)
+		}
+		if strings.Contains(p.Output(), "listening on") {
+			t.Errorf("%s %s: it says that it listens, and does not", c.arg, c.value)
 		}
 	}
 }

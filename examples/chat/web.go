@@ -1,51 +1,86 @@
 package main
 
 import (
-	"bytes"
+	"crypto/rand"
 	"embed"
+	"errors"
+	"io"
+	"io/fs"
 	"net"
 	"net/http"
-	"path"
-	"time"
+	"net/url"
+	"strings"
+
+	wspulse "github.com/wspulse/server"
+	"github.com/wspulse/server/clientjs"
 )
 
 //go:embed web
 var web embed.FS
 
-// newHandler returns all that the chat serves: the page, its socket and the API.
-func newHandler(c *chat) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", asset("index.html", "text/html; charset=utf-8"))
-	mux.Handle("GET /chat.css", asset("chat.css", "text/css; charset=utf-8"))
-	mux.Handle("GET /chat.js", asset("chat.js", "text/javascript; charset=utf-8"))
-	mux.Handle("GET /link.js", asset("link.js", "text/javascript; charset=utf-8"))
-	mux.Handle("GET /icon.svg", asset("icon.svg", "image/svg+xml"))
-	mux.HandleFunc("GET /ws", c.serveSocket)
-	mux.Handle("POST /join", endpoint(c.join))
-	mux.Handle("GET /rooms/{room}", endpoint(c.members))
-	mux.Handle("POST /rooms/{room}/announce", endpoint(c.announce))
-	mux.Handle("POST /users/{name}/send", endpoint(c.send))
-	mux.Handle("POST /users/{name}/kick", endpoint(c.kick))
-	mux.Handle("GET /stats", endpoint(c.statistics))
+// cookieName is the cookie that makes a browser the one that a name belongs to. The page can't read it.
+const cookieName = "chat-key"
 
-	// A page of another site must not be able to announce and kick with its visitors' browsers.
-	sameSite := http.NewCrossOriginProtection()
-	sameSite.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		writeError(w, &problem{http.StatusForbidden, "requests from other sites are refused"})
+// handler serves all of the chat: the page, the client that it imports, its socket, and what admins post.
+func (c *chat) handler() http.Handler {
+	files, err := fs.Sub(web, "web")
+	if err != nil {
+		panic(err) // the path is a valid one
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /", http.FileServerFS(files))
+	mux.Handle("GET /{$}", withCookie(http.FileServerFS(files)))
+	mux.Handle("GET /wspulse.js", clientjs.Handler())
+	mux.Handle("GET /ws", c.server)
+	mux.HandleFunc("GET /stats", c.serveStats)
+	mux.HandleFunc("POST /rooms/{name}/announce", c.forAdmins(func(room, text string) error {
+		if c.server.RoomSize(room) == 0 {
+			return wspulse.ErrConnectionNotFound
+		}
+		return c.tell("", "announcement", said{Room: room, Text: text})
 	}))
-	return withHeaders(withLocalHost(sameSite.Handler(withErrors(mux))))
+	mux.HandleFunc("POST /users/{name}/send", c.forAdmins(func(user, text string) error {
+		return c.tell("", "private", said{to: user, Text: text})
+	}))
+	return withHeaders(withLocalHost(mux))
 }
 
-// asset serves an embedded file.
-func asset(name, contentType string) http.Handler {
-	data, err := web.ReadFile(path.Join("web", name))
-	if err != nil {
-		panic(err) // it is not in the binary
+// forAdmins takes a text that an admin posts to a room or a user, with the key in the header Authorization.
+func (c *chat) forAdmins(do func(name, text string) error) http.HandlerFunc {
+	post := func(w http.ResponseWriter, r *http.Request) (status int, err error) {
+		if key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); !c.isAdmin(key) {
+			return http.StatusUnauthorized, errors.New("that is not the key of admins")
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		if err != nil {
+			return http.StatusBadRequest, err
+		}
+		text, err := cleanText(string(body))
+		if err != nil {
+			return http.StatusBadRequest, err
+		}
+		if err = do(r.PathValue("name"), text); errors.Is(err, wspulse.ErrConnectionNotFound) {
+			return http.StatusNotFound, errors.New("nobody is there")
+		}
+		return http.StatusServiceUnavailable, err // a full buffer, or a server that is closed
 	}
+	return func(w http.ResponseWriter, r *http.Request) {
+		if status, err := post(w, r); err != nil {
+			http.Error(w, err.Error(), status)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// withCookie gives a browser the key by which a name is its own.
+func withCookie(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Cache-Control", "no-cache")
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+		if _, err := r.Cookie(cookieName); err != nil {
+			http.SetCookie(w, &http.Cookie{Name: cookieName, Value: rand.Text(), Path: "/", HttpOnly: true,
+				Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode})
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -53,60 +88,25 @@ func asset(name, contentType string) http.Handler {
 func withHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy",
-			"default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Cache-Control", "no-cache")
+		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; "+
+			"frame-ancestors 'none'; require-trusted-types-for 'script'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		next.ServeHTTP(w, r)
 	})
 }
 
-// withLocalHost lets connections to a loopback address ask for localhost or a loopback address only. The page of a site
-// whose name has been made to resolve to this machine (DNS rebinding) names its own host, in Origin too, and would
-// otherwise be of the same origin.
+// withLocalHost lets connections to a loopback address ask for localhost or a loopback address only. A site whose name
+// has been made to resolve to this machine (DNS rebinding) names its own host, and SameOrigin would let its page in.
 func withLocalHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-		if ok && local.IP.IsLoopback() && !isLoopback(r.Host) {
-			writeError(w, &problem{http.StatusMisdirectedRequest,
-				"this server is localhost, or a loopback address, and no other host"})
+		host := (&url.URL{Host: r.Host}).Hostname()
+		if ok && local.IP.IsLoopback() && !strings.EqualFold(host, "localhost") && !net.ParseIP(host).IsLoopback() {
+			http.Error(w, "this server is localhost, or a loopback address, and no other host", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
-
-// withErrors gives the mux's own errors, 404 and 405, a JSON body. The Allow header of a 405 stays. A redirect to the
-// clean form of a path where there is nothing either is a 404 at once.
-func withErrors(mux *http.ServeMux) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h, pattern := mux.Handler(r)
-		if pattern != "" {
-			mux.ServeHTTP(w, r)
-			return
-		}
-		d := &discarder{header: make(http.Header)}
-		h.ServeHTTP(d, r)
-		if allow := d.header.Get("Allow"); allow != "" {
-			w.Header().Set("Allow", allow)
-		}
-		p := &problem{d.status, "there is nothing here"}
-		switch {
-		case p.status == http.StatusMethodNotAllowed:
-			p.text = "the method is not allowed here"
-		case p.status < http.StatusBadRequest:
-			p.status = http.StatusNotFound
-		}
-		writeError(w, p)
-	})
-}
-
-// A discarder is a ResponseWriter that keeps the status and the header.
-type discarder struct {
-	header http.Header
-	status int
-}
-
-func (d *discarder) Header() http.Header         { return d.header }
-func (d *discarder) WriteHeader(status int)      { d.status = status }
-func (d *discarder) Write(p []byte) (int, error) { return len(p), nil }
