@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -23,7 +23,7 @@ import (
 const patience = 20 * time.Second
 
 // overall bounds the whole test: when it has passed, the browser ends, and every wait with it.
-const overall = 110 * time.Second
+const overall = 170 * time.Second
 
 // findChromium returns the path of Chromium, or fails the test with advice.
 func findChromium(t *testing.T) string {
@@ -56,6 +56,7 @@ func startBrowser(t *testing.T) context.Context {
 		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-features", "BackForwardCache"), // a page that is left is gone
 		chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("disable-background-timer-throttling", true), // of the page that is not in front
 		chromedp.Flag("disable-backgrounding-occluded-windows", true),
@@ -85,7 +86,8 @@ type page struct {
 	ctx context.Context
 
 	mu     sync.Mutex
-	errors []string // scripts that failed, and what the security policy refused
+	errors []string // what the console shows as errors
+	away   bool     // the server may be away: requests that fail are none
 }
 
 func openPage(t *testing.T, browser context.Context, who, url string) *page {
@@ -98,8 +100,23 @@ func openPage(t *testing.T, browser context.Context, who, url string) *page {
 	if err := chromedp.Do(ctx); err != nil { // a first call must not have a deadline: the page lives as long
 		t.Fatalf("%s: opening a page: %v", who, err)
 	}
-	p.do("open "+url, chromedp.EmulateViewport(900, 700), chromedp.Navigate(url))
+	p.look(1280, 800, "light")
+	p.do("open "+url, chromedp.Navigate(url))
 	return p
+}
+
+// look has the page in a window of that size, and the person like a color scheme, "light" or "dark".
+func (p *page) look(width, height int64, scheme string) {
+	p.t.Helper()
+	features := []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: scheme},
+		{Name: "prefers-reduced-motion", Value: "reduce"}, // so that pictures are the same each time
+	}
+	like := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+		return err
+	})
+	p.do("look", chromedp.EmulateViewport(width, height), like)
 }
 
 func (p *page) listen(event any) {
@@ -107,12 +124,28 @@ func (p *page) listen(event any) {
 	defer p.mu.Unlock()
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
-		p.errors = append(p.errors, e.ExceptionDetails.Text)
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+		p.errors = append(p.errors, text)
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning {
+			p.errors = append(p.errors, fmt.Sprintf("console.%s %s", e.Type, e.Args[0].Value))
+		}
 	case *log.EventEntryAdded:
-		if e.Entry.Source == log.EntrySourceSecurity {
+		away := p.away && e.Entry.Source == log.EntrySourceNetwork
+		if e.Entry.Level == log.EntryLevelError && !away || e.Entry.Source == log.EntrySourceSecurity {
 			p.errors = append(p.errors, e.Entry.Text)
 		}
 	}
+}
+
+// mayBeAway has the page not complain of requests that fail: the server is going to be away.
+func (p *page) mayBeAway() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.away = true
 }
 
 func (p *page) checkErrors() {
@@ -145,33 +178,10 @@ func (p *page) enter(id, text string) {
 	p.do("type into "+id, chromedp.KeyEvent("a", chromedp.KeyModifiers(chromedp.ModifierCtrl)), chromedp.KeyEvent(text))
 }
 
-// join fills in the form and sends it.
-func (p *page) join(name, room string) {
+// press presses keys, one after the other, wherever the focus is.
+func (p *page) press(keys string) {
 	p.t.Helper()
-	p.enter("name", name)
-	p.enter("room", room)
-	p.do("press Enter", chromedp.KeyEvent("\r"))
-}
-
-func (p *page) say(text string) {
-	p.t.Helper()
-	p.enter("text", text)
-	p.click("send")
-}
-
-// block takes the network away from requests to URLs of these patterns, and gives it back to all others.
-func (p *page) block(patterns ...string) {
-	p.t.Helper()
-	rules := []*network.Conditions{}
-	for _, pattern := range patterns {
-		rules = append(rules, &network.Conditions{URLPattern: pattern, Offline: true,
-			DownloadThroughput: -1, UploadThroughput: -1})
-	}
-	p.do("block requests", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, network.EmulateNetworkConditionsByRule,
-			network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: rules})
-		return err
-	}))
+	p.do("press keys", chromedp.KeyEvent(keys))
 }
 
 // eval returns an expression's value as JSON, or the error.
@@ -201,17 +211,6 @@ func (p *page) wait(expression string, want any) {
 		p.t.Fatalf("%s: waited for %s\nto be  %s\nbut is %s (%v)", p.who, expression, wanted, p.eval(expression), err)
 	}
 }
-
-// The expressions that read the page.
-const (
-	state    = `document.getElementById("state-text").textContent`
-	refusal  = `document.getElementById("refusal").textContent`
-	ending   = `document.getElementById("ending").hidden || document.getElementById("ending-text").textContent`
-	messages = `Array.from(document.querySelectorAll("#log .text"), (text) => text.textContent)`
-	notices  = `Array.from(document.querySelectorAll("#log .notice"), (notice) => notice.textContent)`
-	members  = `Array.from(document.querySelectorAll("#members li"),
-		(member) => member.querySelector(".who").textContent + (member.classList.contains("away") ? " (away)" : ""))`
-)
 
 // shoot leaves a picture of the page.
 func (p *page) shoot(name string) {

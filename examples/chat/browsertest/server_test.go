@@ -3,12 +3,15 @@ package browsertest
 import (
 	"bufio"
 	"bytes"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -24,6 +27,9 @@ func build(t *testing.T, name string) string {
 	}
 	return path
 }
+
+// key makes admins.
+const key = "sesame"
 
 // A server is an example that runs as a process of its own.
 type server struct {
@@ -73,14 +79,23 @@ func (s *server) stop() {
 	}
 }
 
-// post calls the API.
-func (s *server) post(path, body string) {
+// kill ends the process as a crash does.
+func (s *server) kill() {
 	s.t.Helper()
-	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+path, strings.NewReader(body))
+	if err := s.cmd.Process.Kill(); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = s.cmd.Wait() // it was killed
+}
+
+// post has an admin of the chat post a text.
+func (s *server) post(path, text string) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+path, strings.NewReader(text))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+key)
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -90,4 +105,81 @@ func (s *server) post(path, body string) {
 	if response.StatusCode >= http.StatusBadRequest {
 		s.t.Fatalf("POST %s: %s", path, response.Status)
 	}
+}
+
+// A relay is the network between a page and a server.
+type relay struct {
+	url  string
+	mute sync.RWMutex // held for writing: what the page says stays here
+
+	mu    sync.Mutex
+	cut   bool       // guarded by mu
+	conns []net.Conn // guarded by mu
+}
+
+// newRelay starts a relay to a server. It ends with the test.
+func newRelay(t *testing.T, s *server) *relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{url: "http://" + listener.Addr().String()}
+	t.Cleanup(func() {
+		_ = listener.Close()
+		r.setCut(true)
+	})
+	go func() {
+		for {
+			page, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", s.addr())
+			if err != nil || !r.keep(page, server) {
+				_ = page.Close()
+				continue
+			}
+			go r.pass(page, server)
+			go r.pass(upstream{server, r}, page)
+		}
+	}()
+	return r
+}
+
+// keep notes a connection, unless there are to be none.
+func (r *relay) keep(conns ...net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.conns = append(r.conns, conns...)
+	return !r.cut
+}
+
+// setCut cuts all connections, and lets no more through, or lets them through again.
+func (r *relay) setCut(cut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut = cut
+	for _, conn := range r.conns {
+		_ = conn.Close()
+	}
+	r.conns = nil
+}
+
+func (r *relay) pass(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
+
+// upstream writes to a server what a relay lets through.
+type upstream struct {
+	net.Conn
+	relay *relay
+}
+
+func (u upstream) Write(p []byte) (int, error) {
+	u.relay.mute.RLock()
+	defer u.relay.mute.RUnlock()
+	return u.Conn.Write(p)
 }
