@@ -26,6 +26,7 @@ var imports = map[string]string{
 	"rpc":       "github.com/wspulse/server/rpc",
 	"websocket": "github.com/gorilla/websocket",
 	"wspulse":   "github.com/wspulse/server",
+	"clientjs":  "github.com/wspulse/server/clientjs",
 	"wstest":    "github.com/wspulse/server/wstest",
 	"zap":       "go.uber.org/zap",
 }
