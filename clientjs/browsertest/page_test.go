@@ -130,7 +130,7 @@ func TestBackForwardCacheOff(t *testing.T) {
 	b.wait("globalThis.talk?.id > '' && talk.id !== "+quote(first), true)
 	s.finish(b)
 	talk := get[any](b, "talk")
-	t.Logf("%v, %v, kept for want of: %v", talk, s.Sessions(), b.why)
+	t.Logf("%v, %v, not kept: %v", talk, s.Sessions(), b.why)
 	if reason := s.Session(first).Reason; reason != "normal" {
 		t.Errorf("the session of the page that was left has ended with %q", reason)
 	}

@@ -58,7 +58,7 @@ func startWebKit(t *testing.T) browser {
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	var opened struct{ SessionID string }
 	w.call(http.MethodPost, "", params{"capabilities": params{"alwaysMatch": params{
