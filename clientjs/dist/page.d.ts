@@ -4,7 +4,7 @@ export declare const isHidden: () => boolean;
  * Calls wake when the network or somebody's attention may be back, hide when the page goes away for good, and stop when
  * a signal says so. It returns a function that ends that.
  */
-export declare function watchPage(wake: () => void, hide: () => void, stop: () => void, signal?: AbortSignal): () => void;
+export declare function watchPage(wake: () => void, hide: (event: PageTransitionEvent) => unknown, stop: () => void, signal?: AbortSignal): () => void;
 /** Something that is to happen later. It can be put off and called off. */
 export declare function newTimer(): {
     stop: () => void;

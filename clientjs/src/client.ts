@@ -210,8 +210,9 @@ export async function connect<Events = AnyEvents, Sent = Events>(
 
   // What the page does.
 
-  /** It goes away for good, and says so. */
-  function leavePage() {
+  /** It goes away for good, and says so; or it is kept, and waits, as long as that takes, without a connection. */
+  function leavePage({ persisted }: PageTransitionEvent) {
+    if (persisted) return ready && drop(new Error('wspulse: the connection is lost'))
     try {
       options.onPageHide?.(client)
     } finally {

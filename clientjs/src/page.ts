@@ -9,13 +9,18 @@ export const isHidden = () => page.document?.visibilityState === 'hidden'
  * Calls wake when the network or somebody's attention may be back, hide when the page goes away for good, and stop when
  * a signal says so. It returns a function that ends that.
  */
-export function watchPage(wake: () => void, hide: () => void, stop: () => void, signal?: AbortSignal): () => void {
+export function watchPage(
+  wake: () => void,
+  hide: (event: PageTransitionEvent) => unknown,
+  stop: () => void,
+  signal?: AbortSignal,
+): () => void {
   const watched = new AbortController()
   const on = (target: typeof page | AbortSignal | undefined, event: string, fn: (event: any) => void) =>
     target?.addEventListener?.(event, fn, watched)
   on(page, 'online', wake)
   on(page, 'pageshow', (event) => event.persisted && wake()) // from the back/forward cache
-  on(page, 'pagehide', (event) => event.persisted || hide())
+  on(page, 'pagehide', hide)
   on(page.document, 'visibilitychange', () => isHidden() || wake())
   on(page.document, 'resume', wake) // it was frozen
   on(signal, 'abort', stop)

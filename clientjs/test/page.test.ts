@@ -191,16 +191,29 @@ test('a page that goes away for good says bye', async () => {
   expect(a.heard()).toBe('disconnect')
 })
 
-test('a page that may come back says nothing', async () => {
+test('a page that may come back waits without a connection, and says nothing', async () => {
   const page = world.becomePage()
   const hidden: unknown[] = []
   const a = await world.connect({ onPageHide: (client) => void hidden.push(client) })
+  page.become('hidden')
   page.pagehide(true)
-  await pass(2000)
-  expect([world.socket.said(), a.client.connected, hidden]).toEqual(['', true, []])
+  await pass(60_000)
+  expect([world.socket.said(), world.socket.closed, a.client.connected, hidden]).toEqual([
+    '',
+    [undefined, undefined],
+    false,
+    [],
+  ])
+  expect([a.heard(), world.dials]).toEqual(['drop', 1])
+  page.become('visible')
+  page.pageshow(true)
+  await pass()
+  expect(world.dials).toBe(2)
+  world.socket.hello({ token: 't2', resumed: true })
+  await pass()
+  expect(a.heard()).toBe('restore')
   page.pagehide(false)
   expect(hidden).toEqual([a.client])
-  expect(world.socket.said(), 'onPageHide has exported nothing').toBe('bye@0')
 })
 
 test('a page that exports its session in onPageHide says no bye', async () => {
