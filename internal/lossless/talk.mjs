@@ -60,6 +60,7 @@ export function startTalk({ connect, url, up, down, length, from, options = {}, 
     base: 5,
     cap: 100,
     sendBuffer: 1024,
+    retryFirst: true, // a fault may come before the first hello
     ...options,
     onMessage({ payload: { n } }) {
       const c = talk.down
