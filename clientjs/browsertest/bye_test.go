@@ -62,23 +62,7 @@ func TestBye(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			byes := 0
-			s.Await("the end of all connections", func() bool {
-				byes = 0
-				for _, id := range ids {
-					switch journal := s.Session(id).Journal; journal[len(journal)-1] {
-					case "connect":
-						return false
-					case "end":
-						byes++
-					}
-				}
-				return true
-			})
-			t.Logf("%d of %d have said bye", byes, *flagCloses)
-			if 10*byes < way.byes**flagCloses {
-				t.Errorf("%d of ten were to do so at the least", way.byes)
-			}
+			s.JudgeByes(ids, way.byes)
 		})
 	}
 }

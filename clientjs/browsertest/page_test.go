@@ -22,10 +22,7 @@ func TestFrozen(t *testing.T) {
 	b := openTab(t, browser)
 	s.open(b)
 	s.underway(b)
-	other := openTab(t, browser)
-	s.leave(other)
-	other.front()
-	b.wait("document.visibilityState", "hidden")
+	s.hide(b, browser)
 	call(b, page.SetWebLifecycleState, page.SetWebLifecycleStateParams{State: page.SetWebLifecycleStateStateFrozen})
 	b.wait("events.at(-1)", "freeze")
 	ticks, id := b.eval("ticks"), get[string](b, "talk.id")
@@ -49,10 +46,7 @@ func TestHidden(t *testing.T) {
 	b := openTab(t, browser)
 	s.open(b)
 	s.underway(b)
-	other := openTab(t, browser)
-	s.leave(other)
-	other.front()
-	b.wait("document.visibilityState", "hidden")
+	s.hide(b, browser)
 	<-time.After(heartbeat * 3) // longer than a client without news waits
 	b.wait("talk.drops", []string{})
 	s.network.Kill()
@@ -120,9 +114,9 @@ func TestBackForwardCache(t *testing.T) {
 // begins anew, with another session.
 func TestBackForwardCacheOff(t *testing.T) {
 	s := newStory(t, time.Second, nil)
+	s.plan = s.network.Plan("", 0, 0, nil) // or the bye may stand behind what the page does not get rid of any more
 	b := openTab(t, startBrowser(t, chromedp.Flag("disable-back-forward-cache", true)))
 	s.open(b)
-	s.underway(b)
 	first := get[string](b, "talk.id")
 	s.leave(b)
 	s.Await("the end of the session", func() bool { return slices.Equal(s.Session(first).Journal, []string{"connect", "end"}) })

@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -44,6 +45,15 @@ func (s *story) open(b *tab) {
 	s.t.Helper()
 	b.do("open the page", chromedp.Navigate(s.TalkURL(s.plan)))
 	b.wait("talk.id !== ''", true)
+}
+
+// hide has another tab in front of one.
+func (s *story) hide(b *tab, browser context.Context) {
+	s.t.Helper()
+	other := openTab(s.t, browser)
+	s.leave(other)
+	other.front()
+	b.wait("document.visibilityState", "hidden")
 }
 
 // leave has a tab show another page of the site.

@@ -254,6 +254,29 @@ func (p *Proof) Judge(talk Talk, up, down int) {
 	}
 }
 
+// JudgeByes waits until all connections of those sessions have ended, and fails the test where fewer than so many of ten
+// of them did with a bye of the client.
+func (p *Proof) JudgeByes(ids []string, ofTen int) {
+	p.t.Helper()
+	byes := 0
+	p.Await("the end of all connections", func() bool {
+		byes = 0
+		for _, id := range ids {
+			switch journal := p.Session(id).Journal; journal[len(journal)-1] {
+			case "connect":
+				return false
+			case "end":
+				byes++
+			}
+		}
+		return true
+	})
+	p.t.Logf("%d of %d have said bye", byes, len(ids))
+	if 10*byes < ofTen*len(ids) {
+		p.t.Errorf("%d of ten were to do so at the least", ofTen)
+	}
+}
+
 // JudgeMetrics fails the test where the server has found something wrong, or where there were fewer faults than that, or
 // nothing has come of them.
 func (p *Proof) JudgeMetrics(faults int) {
